@@ -1,0 +1,239 @@
+"""What a person declares: the plain, closed specification behind `defs.yaml`.
+
+The components are thin faces over these classes; the command line reads the same files without Dagster.
+"""
+
+import re
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from mlcicd_assets.ml.thresholds import Bound, parse_duration
+
+_NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
+_REFERENCE = re.compile(r"^[\w./-]+\.py:[A-Za-z_]\w*$")
+
+
+def _name(value: str) -> str:
+    if not _NAME.match(value):
+        raise ValueError(f"a name is lower_snake_case and starts with a letter, not {value!r}")
+    return value
+
+
+def _reference(value: str) -> str:
+    if not _REFERENCE.match(value) or ".." in Path(value.split(":")[0]).parts or value.startswith("/"):
+        raise ValueError(f"a reference reads like 'model.py:estimator', beside the defs.yaml, not {value!r}")
+    return value
+
+
+def _bound(value: str) -> str:
+    Bound.parse(value)
+    return value
+
+
+def _duration(value: str) -> str:
+    parse_duration(value)
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Reference = Annotated[str, AfterValidator(_reference)]
+BoundText = Annotated[str, AfterValidator(_bound)]
+DurationText = Annotated[str, AfterValidator(_duration)]
+
+
+class Declaration(BaseModel):
+    """Closed and frozen: an unknown field is an error, not a surprise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Declaration):
+    """Where a partition's records come from."""
+
+    files: str = Field(description="Path under the home, for example 'landing/flights/{partition}.parquet'.")
+
+    @field_validator("files")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        if Path(value).suffix not in {".parquet", ".csv", ".jsonl", ".ndjson"}:
+            raise ValueError(f"files end in .parquet, .csv, .jsonl or .ndjson, not {value!r}")
+        if Path(value).is_absolute() or ".." in Path(value).parts:
+            raise ValueError(f"files are named relative to the home, without '..', not {value!r}")
+        return value
+
+
+class Label(Declaration):
+    """The column to learn, and when it is known."""
+
+    column: Name
+    positive: BoundText | None = Field(
+        default=None, description="Makes a class of a number: '> 15' labels a row 1 where the column exceeds 15."
+    )
+    arrives: Name | None = Field(
+        default=None, description="Column with the time the label became known; absent: known with the record."
+    )
+
+
+class DatasetDeclaration(Declaration):
+    """A partitioned stream of records with a contract, shared by many models."""
+
+    name: Name
+    owner: str = Field(description="Who answers for it: 'team:risk-data' or an e-mail address.")
+    description: str = ""
+    partitions: Literal["hourly", "daily", "weekly", "monthly", "none"] = "none"
+    start: date | None = Field(default=None, description="First partition; required with partitions.")
+    source: Source
+    upstream: Reference | None = Field(
+        default=None,
+        description="For demonstrations: a function (folder, partitions) -> paths that lets files land.",
+    )
+    contract: Reference = Field(description="A pandera (polars) DataFrameModel: 'dataset.py:Flights'.")
+    features: Reference | None = Field(
+        default=None,
+        description="LazyFrame -> LazyFrame, the one path for training and serving; lookups come by keyword.",
+    )
+    lookups: list[Name] = Field(default_factory=list, description="Reference datasets that features may join.")
+    keys: list[Name] = Field(default_factory=list, description="Columns that identify a record.")
+    time: Name | None = Field(default=None, description="When the event happened.")
+    label: Label | None = None
+    after_event: list[Name] = Field(
+        default_factory=list, description="Columns known only after the event: never features."
+    )
+    protected: list[Name] = Field(default_factory=list, description="Attributes for fairness, not features.")
+    references: dict[str, str] = Field(
+        default_factory=dict, description="Referential integrity: {tailnum: planes.tailnum}."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> "DatasetDeclaration":
+        if self.partitions != "none" and self.start is None:
+            raise ValueError("'start' is needed with partitions, for example start: '2026-01-01'")
+        if (self.partitions != "none") != ("{partition}" in self.source.files):
+            raise ValueError("source.files names '{partition}' exactly when the dataset has partitions")
+        if self.label and not (self.time and self.features):
+            raise ValueError("a dataset with a label declares 'time' and 'features' too")
+        for column, target in self.references.items():
+            if not re.match(r"^[a-z]\w*\.\w+$", target):
+                raise ValueError(f"references.{column} reads like 'planes.tailnum', not {target!r}")
+        return self
+
+    @property
+    def hidden(self) -> list[str]:
+        """Columns that a features function never sees: the label, its arrival, and what came after."""
+        label = [self.label.column, *([self.label.arrives] if self.label.arrives else [])] if self.label else []
+        return [*label, *(column for column in self.after_event if column not in label)]
+
+
+class ChampionRule(Declaration):
+    """What a challenger must show against the champion."""
+
+    metric: str = Field(description="The metric on which both are compared.")
+    non_inferiority: float = Field(default=0.0, ge=0, description="How much worse is still as good.")
+
+
+class Rollout(Declaration):
+    """How traffic moves to a new version."""
+
+    strategy: Literal["blue_green"] = "blue_green"
+    keep_warm: DurationText = Field(
+        default="30s", description="How long the old version stays ready after the switch."
+    )
+
+
+class ModelDeclaration(Declaration):
+    """From features to production, and the gates between."""
+
+    name: Name
+    owner: str = Field(description="Who answers for it: 'team:risk' or an e-mail address.")
+    description: str = ""
+    dataset: Name
+    estimator: Reference = Field(description="A function returning an unfitted scikit-learn estimator.")
+    train: DurationText = Field(description="Length of the training window: '120d'.")
+    holdout: DurationText = Field(description="Length of the most recent labelled window: '30d'.")
+    threshold: float = Field(default=0.5, gt=0, lt=1, description="Score from which a row counts as positive.")
+    gates: dict[str, BoundText] = Field(min_length=1, description="Metric: bound, each a blocking check.")
+    champion: ChampionRule
+    risk: Literal["low", "medium", "high"] = Field(
+        default="low", description="high: a person approves before production."
+    )
+    rollout: Rollout = Rollout()
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("gates")
+    @classmethod
+    def _known_gates(cls, gates: dict[str, str]) -> dict[str, str]:
+        from mlcicd_assets.ml.metrics import METRICS
+
+        for gate in gates:
+            if gate not in METRICS:
+                raise ValueError(f"there is no metric {gate!r}; a gate is one of: {', '.join(sorted(METRICS))}")
+        return gates
+
+    @model_validator(mode="after")
+    def _comparable(self) -> "ModelDeclaration":
+        from mlcicd_assets.ml.metrics import METRICS
+
+        if self.champion.metric not in METRICS:
+            raise ValueError(
+                f"champion.metric {self.champion.metric!r} is no metric; it is one of: {', '.join(sorted(METRICS))}"
+            )
+        return self
+
+    @property
+    def train_window(self) -> timedelta:
+        """Length of the training window."""
+        return parse_duration(self.train)
+
+    @property
+    def holdout_window(self) -> timedelta:
+        """Length of the holdout window."""
+        return parse_duration(self.holdout)
+
+
+def resolve(folder: Path, reference: str) -> tuple[Path, str]:
+    """Split `model.py:estimator` into the file beside the declaration and the name in it."""
+    file, name = reference.split(":")
+    return folder / file, name
+
+
+class DeclarationError(ValueError):
+    """A defs.yaml that cannot be used; names the file, the field, what was found and what is expected."""
+
+
+_KINDS: dict[str, type[DatasetDeclaration] | type[ModelDeclaration]] = {
+    "mlcicd_assets.Dataset": DatasetDeclaration,
+    "mlcicd_assets.MlModel": ModelDeclaration,
+}
+
+
+def load(path: Path) -> list[DatasetDeclaration | ModelDeclaration]:
+    """Read one defs.yaml (one or many documents); raises DeclarationError."""
+    import yaml
+    from pydantic import ValidationError
+
+    try:
+        documents = [document for document in yaml.safe_load_all(path.read_text()) if document]
+    except yaml.YAMLError as error:
+        raise DeclarationError(f"{path}: not YAML: {error}") from error
+    declarations = []
+    for document in documents:
+        kind = _KINDS.get(document.get("type", "")) if isinstance(document, dict) else None
+        if kind is None:
+            continue
+        try:
+            declarations.append(kind.model_validate(document.get("attributes") or {}))
+        except ValidationError as error:
+            raise DeclarationError(f"{path}: {_plain(error)}") from error
+    return declarations
+
+
+def _plain(error: Any) -> str:
+    problems = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"]) or "attributes"
+        found = "" if problem["type"] in {"missing", "extra_forbidden"} else f" (found {problem['input']!r})"
+        problems.append(f"{where}: {problem['msg']}{found}"[:500])
+    return "; ".join(problems)

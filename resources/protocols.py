@@ -1,0 +1,382 @@
+"""The seams between the pipeline and the world, and the plain data that crosses them.
+
+The package (`mlcicd_assets`) knows these names only; which backend stands behind each is chosen once,
+in `resources.build_resources`.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import polars as pl
+
+Environment = Literal["staging", "production"]
+
+
+class ResourceError(RuntimeError):
+    """Something outside the pipeline refused or failed; the message names the place and the remedy."""
+
+
+# -- data -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """One partition of a lake table as it was written once."""
+
+    table: str  # "flights/raw_data"
+    partition: str | None  # None for an unpartitioned table
+    version: int  # the table's Delta version that this write made
+    content: str  # hex SHA-256 of the rows, whatever their order and the files' layout
+    rows: int
+
+
+class Lake(Protocol):
+    """Versioned tables, overwritten by partition, atomically."""
+
+    def write(self, table: str, frame: pl.DataFrame, *, partition: str | None = None) -> TableVersion:
+        """Replace the partition's rows (the whole table when None). A failed write leaves what was there.
+
+        Same content again writes nothing and returns the version that already holds it.
+        """
+        ...
+
+    def scan(
+        self, table: str, *, partitions: Sequence[str] | None = None, version: int | None = None
+    ) -> pl.LazyFrame:
+        """Read rows, without the partition column; raises ResourceError naming what to materialize."""
+        ...
+
+    def versions(self, table: str) -> dict[str | None, TableVersion]:
+        """The newest version by partition; empty when the table does not exist."""
+        ...
+
+    def table_version(self, table: str) -> int:
+        """The table's current Delta version, to be recorded by readers; ResourceError when missing."""
+        ...
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """What landed for one partition."""
+
+    path: Path
+    fingerprint: str  # hex SHA-256 of the file's bytes
+
+
+class Landing(Protocol):
+    """The folder where upstream systems let files land."""
+
+    root: Path
+
+    def find(self, template: str, partition: str | None) -> LandedFile:
+        """Locate the file of `landing/flights/{partition}.parquet`; raises ResourceError when missing."""
+        ...
+
+    def partitions(self, template: str) -> list[str]:
+        """The partition keys whose files have landed, sorted."""
+        ...
+
+    def read(self, landed: LandedFile) -> pl.DataFrame:
+        """Read csv, parquet or json lines by suffix; ResourceError on empty, truncated or unreadable."""
+        ...
+
+
+@dataclass(frozen=True)
+class Materialization:
+    """The provenance of one asset's (partition's) current content: what staleness is decided from."""
+
+    asset: str  # "flights/raw_data"
+    partition: str | None
+    code: str  # fingerprint of code and declaration
+    inputs: Mapping[str, str]  # "flights/raw_data@2013-01" -> content; "file:landing/…" -> fingerprint
+    content: str  # data version of the result
+    at: str  # ISO 8601, UTC
+    run: str  # Dagster run id
+    seconds: float
+
+
+class Records(Protocol):
+    """Remembers the provenance of what stands, per asset and partition (the newest only)."""
+
+    def write(self, record: Materialization) -> None:
+        """Replace the record of this asset and partition."""
+        ...
+
+    def all(self) -> list[Materialization]:
+        """Every record."""
+        ...
+
+
+# -- runs and models ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """One tracked training run; ended as finished or failed by `Tracking.run`."""
+
+    id: str
+    url: str
+
+
+class Tracking(Protocol):
+    """Where runs, parameters, metrics and artifacts are kept (MLflow)."""
+
+    def run(self, experiment: str, name: str, tags: Mapping[str, str]) -> AbstractContextManager[Run]:
+        """Open a run; it ends FINISHED, or FAILED when the block raises."""
+        ...
+
+    def log(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Record in one batch; allowed on an ended run as well (evaluation comes later)."""
+        ...
+
+    def store(self, run_id: str, source: Path, into: str) -> None:
+        """Keep a file or a folder's files under the artifact path `into`."""
+        ...
+
+    def fetch(self, run_id: str, path: str, into: Path) -> Path:
+        """Bring an artifact file or folder to the local folder `into`; returns its local path."""
+        ...
+
+    def url(self, run_id: str) -> str:
+        """Where a person looks at the run."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A registered version of a model."""
+
+    model: str
+    version: int
+    digest: str  # hex SHA-256 of the package's manifest
+    run_id: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    created: str = ""  # ISO 8601, UTC
+
+
+class Registry(Protocol):
+    """Versions and aliases (MLflow). `champion` is a mirror of the ledger's pointer, never the truth."""
+
+    def register(self, model: str, digest: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
+        """Make a version of the run's package; the same digest again returns the version that exists."""
+        ...
+
+    def versions(self, model: str) -> list[ModelVersion]:
+        """All versions, newest first; empty for an unknown model."""
+        ...
+
+    def get(self, model: str, which: int | str) -> ModelVersion | None:
+        """By version number or by alias."""
+        ...
+
+    def set_alias(self, model: str, alias: str, version: int | None) -> None:
+        """Point an alias to a version, or remove it (None). Idempotent."""
+        ...
+
+    def tag(self, model: str, version: int, tags: Mapping[str, str]) -> None:
+        """Set tags on a version."""
+        ...
+
+    def fetch(self, model: str, version: int, into: Path) -> Path:
+        """Download the version's `package` folder and its `verdict.json` into `into`; returns `into`.
+
+        Refuses sources that leave the artifact store (`..`, absolute paths, symlinks).
+        """
+        ...
+
+
+# -- proof ----------------------------------------------------------------------------------------------
+
+
+class Keys(Protocol):
+    """Ed25519 keys for verdicts and approvals."""
+
+    def private_key(self) -> bytes:
+        """PKCS#8 PEM. Never logged, never in an error."""
+        ...
+
+    def trusted_keys(self) -> Sequence[bytes]:
+        """PEM public keys whose signatures count."""
+        ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the ledger."""
+
+    seq: int
+    at: str  # ISO 8601, UTC
+    actor: str
+    action: str  # "registered", "verdict", "approved", "promoted", "rolled_back", …
+    model: str
+    version: int | None
+    digest: str | None
+    reason: str
+    details: Mapping[str, Any]
+    previous_hash: str
+    hash: str
+
+
+class Conflict(ResourceError):
+    """Somebody else moved the pointer first; read it again before deciding anew."""
+
+
+class Ledger(Protocol):
+    """Append-only, hash-chained history, and the pointers that only it may move."""
+
+    def append(
+        self,
+        action: str,
+        model: str,
+        *,
+        actor: str,
+        reason: str = "",
+        version: int | None = None,
+        digest: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> Entry:
+        """Add a line."""
+        ...
+
+    def pointer(self, name: str) -> str | None:
+        """The value of a pointer, for example `champion/flight_delay` → `"3"`."""
+        ...
+
+    def move(self, name: str, *, expected: str | None, new: str | None, action: str, model: str, actor: str,
+             reason: str = "", version: int | None = None, digest: str | None = None,
+             details: Mapping[str, Any] | None = None) -> Entry:
+        """Compare-and-set a pointer and add its line in one transaction; raises Conflict."""
+        ...
+
+    def entries(self, model: str | None = None) -> list[Entry]:
+        """The lines, oldest first."""
+        ...
+
+    def verify(self) -> int:
+        """Prove the chain and the pointers; returns the number of lines, raises ResourceError at the break."""
+        ...
+
+
+# -- serving --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Release:
+    """Everything a server needs to prove and serve one version."""
+
+    model: str
+    version: int
+    digest: str
+    package: Path  # the package folder
+    verdict: Path  # DSSE envelope
+    environment: Environment
+    approval: Path | None = None  # DSSE envelope, where the verdict's risk asks for one
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """One server process."""
+
+    model: str
+    version: int
+    environment: Environment
+    digest: str
+    state: Literal["starting", "ready", "stopped", "failed"]
+    address: str  # http://127.0.0.1:PORT, direct
+    pid: int | None
+    weight: int  # share of the environment's traffic for this model, percent
+    error: str = ""  # why it failed: the server's own last words
+
+
+@dataclass(frozen=True)
+class ServingStatus:
+    """The whole serving stack of this home."""
+
+    running: bool  # supervisor and proxy are up
+    addresses: Mapping[str, str]  # environment -> http://host:port, through the proxy
+    servers: Sequence[ServerStatus]
+    problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What the proxy counted for one version since it started."""
+
+    model: str
+    version: int
+    requests: int
+    errors: int
+    latency_ms: Mapping[str, float]  # {"p50": …, "p99": …}; empty without requests
+
+
+class LaunchRefused(ResourceError):
+    """The server did not become ready; the message carries its own reason."""
+
+
+class ServingTarget(Protocol):
+    """Where versions run and traffic is moved. Every method is idempotent."""
+
+    def start(self) -> ServingStatus:
+        """Bring the proxy, the supervisor and every launched server up."""
+        ...
+
+    def stop(self) -> None:
+        """Take all of it down; what was launched and routed is remembered."""
+        ...
+
+    def status(self) -> ServingStatus:
+        """What runs and where; starts nothing."""
+        ...
+
+    def launch(self, release: Release, trusted_keys: Sequence[bytes]) -> ServerStatus:
+        """Start (or find) the version's server, wait until it is ready and warm; raises LaunchRefused."""
+        ...
+
+    def route(self, environment: Environment, model: str, weights: Mapping[int, int]) -> None:
+        """Give each version its share (percent, summing to 100); returns once the proxy has acknowledged."""
+        ...
+
+    def routes(self, environment: Environment, model: str) -> Mapping[int, int]:
+        """The shares as the proxy has them; empty when the model is not routed."""
+        ...
+
+    def retire(self, environment: Environment, model: str, version: int) -> None:
+        """Drain and stop a version; refused (ResourceError) while it has a share of the traffic."""
+        ...
+
+    def traffic(self, environment: Environment, model: str) -> list[Traffic]:
+        """What the proxy has counted, by version."""
+        ...
+
+
+# -- code -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Revision:
+    """The state of the source tree."""
+
+    commit: str  # full SHA-1, or "none" outside a repository
+    dirty: bool
+    author: str
+
+
+@runtime_checkable
+class Git(Protocol):
+    """The source repository."""
+
+    def revision(self) -> Revision:
+        """The checked-out state."""
+        ...
+
