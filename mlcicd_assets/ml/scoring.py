@@ -1,0 +1,154 @@
+"""From raw records to probabilities, through the package alone: the same code evaluates and serves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from polars.exceptions import PolarsError
+
+from mlcicd_assets.ml.features import FeatureFunction, model_arrays, model_columns
+from mlcicd_assets.ml.package import Column, Package, PackageError, Signature, read_package
+from mlcicd_assets.ml.user_code import load_function_from
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+# Nothing to gain for one row, and planning is most of its cost.
+_PLAIN = pl.QueryOptFlags.none()
+_MANY = 1_000
+
+
+class ScoringError(ValueError):
+    """Records that cannot be scored; names the column and what is expected."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One row per record."""
+
+    probabilities: np.ndarray  # [n, classes], float32
+    labels: np.ndarray  # [n], int64: the classes of the signature
+
+
+class Scorer:
+    """A loaded model. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        package: Package,
+        function: FeatureFunction,
+        lookups: Mapping[str, pl.LazyFrame],
+        session: "onnxruntime.InferenceSession",
+    ) -> None:
+        self.package = package
+        self.signature: Signature = package.signature
+        self._function = function
+        self._lookups = dict(lookups)
+        self._session = session
+        self._schema = {column.name: column.polars for column in self.inputs}
+        self._required = [column.name for column in self.inputs if not column.nullable]
+        self._features = [feature.name for feature in self.signature.features]
+        self._types = {
+            f.name: (pl.Float32() if f.dtype == "Float32" else pl.String()) for f in self.signature.features
+        }
+        self._positive = self.signature.classes.index(1)
+
+    @classmethod
+    def load(cls, package: Package | Path, *, expected: str | None = None) -> "Scorer":
+        """Verify a package (its digest is the `expected`) and load it; raises PackageError, UserCodeError."""
+        if isinstance(package, Path):
+            package = read_package(package, expected=expected)
+        elif expected is not None and package.digest != expected:
+            raise PackageError(f"{package.folder}: digest {package.digest} is not the expected {expected}")
+        signature = package.signature
+        file = f"{package.folder}/features.py"
+        function = load_function_from(package.files["features.py"], file, signature.function)
+        lookups = {name: package.lookup(name).lazy() for name in signature.lookups}
+        return cls(package, function, lookups, _session(package))
+
+    @property
+    def inputs(self) -> list[Column]:
+        """The raw columns a record must have."""
+        return self.signature.inputs
+
+    def predict(self, records: pl.DataFrame) -> Predictions:
+        """Score raw records; further columns are ignored. Raises ScoringError."""
+        features = self.features(records)
+        outputs = self._session.run(["probabilities"], model_arrays(features, self._features))
+        probabilities: np.ndarray = outputs[0]
+        positive = probabilities[:, self._positive] >= self.signature.threshold
+        labels = np.where(positive, 1, 0).astype(np.int64)
+        return Predictions(probabilities, labels)
+
+    def features(self, records: pl.DataFrame) -> pl.DataFrame:
+        """The model's feature columns for raw records; raises ScoringError."""
+        checked = self._checked(records)
+        try:
+            frame = self._function(checked.lazy(), **self._lookups)
+            frame = frame.select(*model_columns(frame.collect_schema()))
+            options = {} if checked.height > _MANY else {"optimizations": _PLAIN}
+            features: pl.DataFrame = frame.collect(**options)
+        except (PolarsError, TypeError, ValueError) as error:
+            raise ScoringError(f"{self.signature.model}: the features function failed: {error}") from error
+        if features.height != checked.height or dict(features.schema) != self._types:
+            raise ScoringError(
+                f"{self.signature.model}: the features function gave {features.height} rows of "
+                f"{dict(features.schema)} for {checked.height} records; expected {self._types}"
+            )
+        return features
+
+    def _checked(self, records: pl.DataFrame) -> pl.DataFrame:
+        missing = [name for name in self._schema if name not in records.columns]
+        if missing:
+            raise ScoringError(f"{self.signature.model}: missing column {', '.join(missing)}")
+        chosen = records.select(list(self._schema))
+        if dict(chosen.schema) != self._schema:
+            chosen = self._cast(chosen)
+        for name in self._required:
+            if chosen[name].null_count():
+                raise ScoringError(f"{self.signature.model}: column {name!r} must not be null")
+        return chosen
+
+    def _cast(self, records: pl.DataFrame) -> pl.DataFrame:
+        columns = []
+        for name, dtype in self._schema.items():
+            try:
+                columns.append(records[name].cast(dtype))
+            except PolarsError as error:
+                found = records.schema[name]
+                raise ScoringError(
+                    f"{self.signature.model}: column {name!r} must be {dtype}, not {found}: {error}"
+                ) from error
+        return pl.DataFrame(columns)
+
+
+def _session(package: Package) -> "onnxruntime.InferenceSession":
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # One row at a time is the rule; more threads only add hand-over, and contend with the server's own.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(
+            package.files["model.onnx"], options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise PackageError(f"{package.folder}/model.onnx: ONNX Runtime cannot load it: {error}") from error
+    _check_graph(package, session)
+    return session
+
+
+def _check_graph(package: Package, session: Any) -> None:
+    kinds = {"tensor(float)": "Float32", "tensor(string)": "String"}
+    graph = {entry.name: kinds.get(entry.type, entry.type) for entry in session.get_inputs()}
+    promised = {feature.name: feature.dtype for feature in package.signature.features}
+    outputs = [entry.name for entry in session.get_outputs()]
+    if graph != promised or "probabilities" not in outputs:
+        raise PackageError(
+            f"{package.folder}/model.onnx: takes {graph} and gives {outputs}; signature.json promises "
+            f"{promised} and 'probabilities'; build the package again"
+        )
