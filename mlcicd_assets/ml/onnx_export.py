@@ -38,5 +38,14 @@ def to_onnx(estimator: Any, features: Sequence[Feature]) -> bytes:
             "use steps that skl2onnx converts (see its list of supported operators), "
             "and encode text columns before the classifier"
         ) from error
+    return _stable_bytes(graph)
+
+
+def _stable_bytes(graph: Any) -> bytes:
+    # skl2onnx collects operator sets in a Python set, whose order changes from process to process.
+    operators = sorted((entry.domain, entry.version) for entry in graph.opset_import)
+    del graph.opset_import[:]
+    for domain, version in operators:
+        graph.opset_import.add(domain=domain, version=version)
     content: bytes = graph.SerializeToString(deterministic=True)
     return content
