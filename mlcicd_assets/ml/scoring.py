@@ -50,11 +50,10 @@ class Scorer:
         self._session = session
         self._schema = {column.name: column.polars for column in self.inputs}
         self._required = [column.name for column in self.inputs if not column.nullable]
-        self._features = [feature.name for feature in self.signature.features]
         self._types = {
             f.name: (pl.Float32() if f.dtype == "Float32" else pl.String()) for f in self.signature.features
         }
-        self._positive = self.signature.classes.index(1)
+        self._casts = self._plan()
 
     @classmethod
     def load(cls, package: Package | Path, *, expected: str | None = None) -> "Scorer":
@@ -77,9 +76,8 @@ class Scorer:
     def predict(self, records: pl.DataFrame) -> Predictions:
         """Score raw records; further columns are ignored. Raises ScoringError."""
         features = self.features(records)
-        outputs = self._session.run(["probabilities"], model_arrays(features, self._features))
-        probabilities: np.ndarray = outputs[0]
-        positive = probabilities[:, self._positive] >= self.signature.threshold
+        probabilities: np.ndarray = self._session.run(["probabilities"], model_arrays(features))[0]
+        positive = probabilities[:, self.signature.classes.index(1)] >= self.signature.threshold
         labels = np.where(positive, 1, 0).astype(np.int64)
         return Predictions(probabilities, labels)
 
@@ -87,26 +85,42 @@ class Scorer:
         """The model's feature columns for raw records; raises ScoringError."""
         checked = self._checked(records)
         try:
-            frame = self._function(checked.lazy(), **self._lookups)
-            frame = frame.select(*model_columns(frame.collect_schema()))
+            plan = self._function(checked.lazy(), **self._lookups).select(self._casts)
             options = {} if checked.height > _MANY else {"optimizations": _PLAIN}
-            features: pl.DataFrame = frame.collect(**options)
-        except (PolarsError, TypeError, ValueError) as error:
+            features: pl.DataFrame = plan.collect(**options)
+        except (PolarsError, TypeError, ValueError, AttributeError) as error:
             raise ScoringError(f"{self.signature.model}: the features function failed: {error}") from error
-        if features.height != checked.height or dict(features.schema) != self._types:
+        if features.height != checked.height:
             raise ScoringError(
-                f"{self.signature.model}: the features function gave {features.height} rows of "
-                f"{dict(features.schema)} for {checked.height} records; expected {self._types}"
+                f"{self.signature.model}: the features function gave {features.height} rows "
+                f"for {checked.height} records"
             )
         return features
+
+    def _plan(self) -> list[pl.Expr]:
+        # Inputs have one schema, so the output has one too: it is worked out once, against the signature.
+        try:
+            plan = self._function(pl.LazyFrame(schema=self._schema), **self._lookups)
+            schema = plan.collect_schema()
+        except (PolarsError, TypeError, ValueError, AttributeError) as error:
+            raise PackageError(
+                f"{self.package.folder}/features.py: failed on its own inputs: {error}"
+            ) from error
+        casts = model_columns(schema)
+        found = dict(plan.select(casts).collect_schema())
+        if list(found.items()) != list(self._types.items()):
+            raise PackageError(
+                f"{self.package.folder}/features.py: gives {found}, but signature.json promises "
+                f"{self._types}; build the package again"
+            )
+        return casts
 
     def _checked(self, records: pl.DataFrame) -> pl.DataFrame:
         missing = [name for name in self._schema if name not in records.columns]
         if missing:
             raise ScoringError(f"{self.signature.model}: missing column {', '.join(missing)}")
-        chosen = records.select(list(self._schema))
-        if dict(chosen.schema) != self._schema:
-            chosen = self._cast(chosen)
+        fits = list(records.schema.items()) == list(self._schema.items())
+        chosen = records if fits else self._cast(records)
         for name in self._required:
             if chosen[name].null_count():
                 raise ScoringError(f"{self.signature.model}: column {name!r} must not be null")
@@ -116,7 +130,8 @@ class Scorer:
         columns = []
         for name, dtype in self._schema.items():
             try:
-                columns.append(records[name].cast(dtype))
+                column = records[name]
+                columns.append(column if column.dtype == dtype else column.cast(dtype))
             except PolarsError as error:
                 found = records.schema[name]
                 raise ScoringError(
