@@ -1,0 +1,47 @@
+"""What the pipeline talks to. `build_resources` is the only place where an environment is chosen."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from resources.home import Home
+
+PROJECT = Path(__file__).parents[1]
+
+
+def home(environment: Mapping[str, str] | None = None) -> Home:
+    """The folder that holds everything on one machine (`MLCICD_HOME`)."""
+    return Home.from_environment(os.environ if environment is None else environment, PROJECT)
+
+
+def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Make the resources by the names that assets ask for.
+
+    `MLCICD_LAKE_URI`, `MLFLOW_TRACKING_URI` and `MLCICD_LEDGER_URL` replace the embedded backends; nothing is
+    opened here, so that loading definitions stays light.
+    """
+    from resources.git import SystemGit
+    from resources.keys import FileKeys
+    from resources.lake import DeltaLake
+    from resources.landing import LandingFolder
+    from resources.ledger import SqlLedger
+    from resources.records import SqlRecords
+    from resources.registry import MlflowRegistry
+    from resources.serving_local import LocalServing
+    from resources.tracking import MlflowTracking
+
+    env = os.environ if environment is None else environment
+    place = home(env)
+    tracking = env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{place.mlflow}/mlflow.db"
+    return {
+        "lake": DeltaLake(env.get("MLCICD_LAKE_URI") or str(place.lake)),
+        "landing": LandingFolder(place.path),
+        "records": SqlRecords(env.get("MLCICD_RECORDS_URL") or f"sqlite:///{place.path}/records.db"),
+        "tracking": MlflowTracking(tracking),
+        "registry": MlflowRegistry(tracking),
+        "ledger": SqlLedger(env.get("MLCICD_LEDGER_URL") or f"sqlite:///{place.path}/ledger.db"),
+        "keys": FileKeys(place.keys),
+        "serving": LocalServing(place.serving),
+        "git": SystemGit(PROJECT),
+    }

@@ -143,6 +143,10 @@ class Tracking(Protocol):
         """Keep a file or a folder's files under the artifact path `into`."""
         ...
 
+    def has(self, run_id: str, path: str) -> bool:
+        """Whether the run keeps an artifact file of this path."""
+        ...
+
     def fetch(self, run_id: str, path: str, into: Path) -> Path:
         """Bring an artifact file or folder to the local folder `into`; returns its local path."""
         ...

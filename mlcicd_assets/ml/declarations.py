@@ -6,7 +6,7 @@ The components are thin faces over these classes; the command line reads the sam
 import re
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -70,10 +70,12 @@ class Label(Declaration):
 
     column: Name
     positive: BoundText | None = Field(
-        default=None, description="Makes a class of a number: '> 15' labels a row 1 where the column exceeds 15."
+        default=None,
+        description="Makes a class of a number: '> 15' labels a row 1 where the column exceeds 15.",
     )
     arrives: Name | None = Field(
-        default=None, description="Column with the time the label became known; absent: known with the record."
+        default=None,
+        description="Column with the time the label became known; absent: known with the record.",
     )
 
 
@@ -95,7 +97,9 @@ class DatasetDeclaration(Declaration):
         default=None,
         description="LazyFrame -> LazyFrame, the one path for training and serving; lookups come by keyword.",
     )
-    lookups: list[Name] = Field(default_factory=list, description="Reference datasets that features may join.")
+    lookups: list[Name] = Field(
+        default_factory=list, description="Reference datasets that features may join."
+    )
     keys: list[Name] = Field(default_factory=list, description="Columns that identify a record.")
     time: Name | None = Field(default=None, description="When the event happened.")
     label: Label | None = None
@@ -123,7 +127,9 @@ class DatasetDeclaration(Declaration):
     @property
     def hidden(self) -> list[str]:
         """Columns that a features function never sees: the label, its arrival, and what came after."""
-        label = [self.label.column, *([self.label.arrives] if self.label.arrives else [])] if self.label else []
+        label = (
+            [self.label.column, *([self.label.arrives] if self.label.arrives else [])] if self.label else []
+        )
         return [*label, *(column for column in self.after_event if column not in label)]
 
 
@@ -153,7 +159,9 @@ class ModelDeclaration(Declaration):
     estimator: Reference = Field(description="A function returning an unfitted scikit-learn estimator.")
     train: DurationText = Field(description="Length of the training window: '120d'.")
     holdout: DurationText = Field(description="Length of the most recent labelled window: '30d'.")
-    threshold: float = Field(default=0.5, gt=0, lt=1, description="Score from which a row counts as positive.")
+    threshold: float = Field(
+        default=0.5, gt=0, lt=1, description="Score from which a row counts as positive."
+    )
     gates: dict[str, BoundText] = Field(min_length=1, description="Metric: bound, each a blocking check.")
     champion: ChampionRule
     risk: Literal["low", "medium", "high"] = Field(
@@ -169,7 +177,9 @@ class ModelDeclaration(Declaration):
 
         for gate in gates:
             if gate not in METRICS:
-                raise ValueError(f"there is no metric {gate!r}; a gate is one of: {', '.join(sorted(METRICS))}")
+                raise ValueError(
+                    f"there is no metric {gate!r}; a gate is one of: {', '.join(sorted(METRICS))}"
+                )
         return gates
 
     @model_validator(mode="after")
@@ -191,49 +201,3 @@ class ModelDeclaration(Declaration):
     def holdout_window(self) -> timedelta:
         """Length of the holdout window."""
         return parse_duration(self.holdout)
-
-
-def resolve(folder: Path, reference: str) -> tuple[Path, str]:
-    """Split `model.py:estimator` into the file beside the declaration and the name in it."""
-    file, name = reference.split(":")
-    return folder / file, name
-
-
-class DeclarationError(ValueError):
-    """A defs.yaml that cannot be used; names the file, the field, what was found and what is expected."""
-
-
-_KINDS: dict[str, type[DatasetDeclaration] | type[ModelDeclaration]] = {
-    "mlcicd_assets.Dataset": DatasetDeclaration,
-    "mlcicd_assets.MlModel": ModelDeclaration,
-}
-
-
-def load(path: Path) -> list[DatasetDeclaration | ModelDeclaration]:
-    """Read one defs.yaml (one or many documents); raises DeclarationError."""
-    import yaml
-    from pydantic import ValidationError
-
-    try:
-        documents = [document for document in yaml.safe_load_all(path.read_text()) if document]
-    except yaml.YAMLError as error:
-        raise DeclarationError(f"{path}: not YAML: {error}") from error
-    declarations = []
-    for document in documents:
-        kind = _KINDS.get(document.get("type", "")) if isinstance(document, dict) else None
-        if kind is None:
-            continue
-        try:
-            declarations.append(kind.model_validate(document.get("attributes") or {}))
-        except ValidationError as error:
-            raise DeclarationError(f"{path}: {_plain(error)}") from error
-    return declarations
-
-
-def _plain(error: Any) -> str:
-    problems = []
-    for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"]) or "attributes"
-        found = "" if problem["type"] in {"missing", "extra_forbidden"} else f" (found {problem['input']!r})"
-        problems.append(f"{where}: {problem['msg']}{found}"[:500])
-    return "; ".join(problems)

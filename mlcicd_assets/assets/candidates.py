@@ -1,0 +1,126 @@
+"""Finding a model's candidate and champion, the same way for every stage that needs them.
+
+The ledger's pointers are the truth: `candidate/<model>` is the last training run with its digest,
+`champion/<model>` the version that serves.
+"""
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from mlcicd_assets.ml.catalogue import ModelLane
+from mlcicd_assets.ml.package import PackageError, read_package
+from mlcicd_assets.release.verdict import Refused, Verdict, authorise
+from resources.protocols import Keys, Ledger, ModelVersion, Registry, ResourceError, Tracking
+
+# Where a run keeps what the stages hand on.
+PACKAGE = "package"
+VERDICT = "verdict.json"
+EVALUATION = "evaluation.json"
+TRAINING = "training.json"
+APPROVAL = "approval.json"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained package and the run that made it."""
+
+    run_id: str
+    digest: str
+
+    def text(self) -> str:
+        """As the ledger's pointer keeps it."""
+        return json.dumps({"run": self.run_id, "digest": self.digest}, sort_keys=True)
+
+
+def candidate(ledger: Ledger, model: str) -> Candidate:
+    """The last trained package; raises Failure when nothing has been trained."""
+    text = ledger.pointer(f"candidate/{model}")
+    if text is None:
+        raise dg.Failure(
+            f"{model}: nothing has been trained yet; materialize {model}/trained_model first",
+            allow_retries=False,
+        )
+    value = json.loads(text)
+    return Candidate(value["run"], value["digest"])
+
+
+def champion(ledger: Ledger, registry: Registry, model: str) -> ModelVersion | None:
+    """The version that serves, or None before the first release; raises ResourceError when it is gone."""
+    version = ledger.pointer(f"champion/{model}")
+    if version is None:
+        return None
+    found = registry.get(model, int(version))
+    if found is None:
+        raise ResourceError(
+            f"{model}: the ledger names version {version} champion, but the registry has no such version; "
+            "restore the registry before releasing anything"
+        )
+    return found
+
+
+def fetch_json(tracking: Tracking, run_id: str, name: str, folder: Path) -> Any:
+    """Read one JSON artifact of a run."""
+    return json.loads(tracking.fetch(run_id, name, folder).read_bytes())
+
+
+def required_gates(lane: ModelLane) -> dict[str, str]:
+    """The gates that a verdict must hold, as declared now: name -> bound."""
+    from mlcicd_assets.ml.gates import required
+
+    return required(lane.model)
+
+
+def prove(lane: ModelLane, keys: Keys, verdict: Path, digest: str) -> Verdict:
+    """Verify a verdict for exactly this digest and today's gates; raises Failure with the reason."""
+    try:
+        return authorise(
+            verdict.read_bytes() if verdict.is_file() else None,
+            keys.trusted_keys(),
+            model=lane.model.name,
+            digest=digest,
+            required_gates=required_gates(lane),
+        )
+    except Refused as refused:
+        raise dg.Failure(str(refused), allow_retries=False) from refused
+
+
+def prove_run(lane: ModelLane, tracking: Tracking, keys: Keys, trained: Candidate, scratch: Path) -> Verdict:
+    """Fetch a run's package and verdict and verify both for its digest; raises Failure."""
+    try:
+        package = read_package(tracking.fetch(trained.run_id, PACKAGE, scratch), expected=trained.digest)
+    except PackageError as error:
+        raise dg.Failure(f"{lane.model.name}: refused: {error}", allow_retries=False) from error
+    try:
+        verdict = tracking.fetch(trained.run_id, VERDICT, scratch)
+    except ResourceError as error:
+        raise dg.Failure(
+            f"{lane.model.name}: refused: there is no verdict for {trained.digest[:12]} ({error}). "
+            f"Materialize {lane.model.name}/evaluation_report first.",
+            allow_retries=False,
+        ) from error
+    return prove(lane, keys, verdict, package.digest)
+
+
+def registered_candidate(
+    lane: ModelLane, ledger: Ledger, registry: Registry, tracking: Tracking, keys: Keys
+) -> ModelVersion:
+    """The registered version of the last trained package; raises Failure saying why there is none.
+
+    Never an older version: whoever deploys means what was trained last, and must learn that it was refused.
+    """
+    trained = candidate(ledger, lane.model.name)
+    for version in registry.versions(lane.model.name):
+        if version.digest == trained.digest:
+            return version
+    with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
+        prove_run(lane, tracking, keys, trained, Path(scratch))
+    raise dg.Failure(
+        f"{lane.model.name}: the last trained package ({trained.digest[:12]}) is proven but not registered; "
+        f"materialize {lane.model.name}/registered_model first",
+        allow_retries=False,
+    )

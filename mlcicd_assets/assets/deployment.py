@@ -1,0 +1,155 @@
+"""`<model>/deployment`: the challenger becomes champion, and the traffic follows without a failed request."""
+
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from mlcicd_assets.assets.candidates import champion, registered_candidate
+from mlcicd_assets.assets.model_options import asset_options
+from mlcicd_assets.assets.releases import prepare, sample_answers
+from mlcicd_assets.ml.catalogue import ModelLane
+from mlcicd_assets.ml.thresholds import parse_duration
+from mlcicd_assets.release.approval import authorise_approval
+from mlcicd_assets.release.verdict import Refused, open_envelope
+from resources.protocols import (
+    Keys,
+    Lake,
+    Ledger,
+    ModelVersion,
+    Registry,
+    Release,
+    ResourceError,
+    ServingTarget,
+    Tracking,
+)
+
+
+def deployment(lane: ModelLane) -> dg.AssetsDefinition:
+    """Blue-green: start and warm the new version, move the route atomically, keep the old one warm, drain it."""
+    model = lane.model.name
+
+    @dg.asset(
+        **asset_options(lane, "deployment", {"kserve", "envoy"}),
+        pool=f"promote_{model}",
+        description=f"The champion of {model} on the production address.",
+    )
+    def _deployment(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        tracking: dg.ResourceParam[Tracking],
+        registry: dg.ResourceParam[Registry],
+        ledger: dg.ResourceParam[Ledger],
+        keys: dg.ResourceParam[Keys],
+        serving: dg.ResourceParam[ServingTarget],
+    ) -> dg.MaterializeResult:
+        current = champion(ledger, registry, model)
+        version = registered_candidate(lane, ledger, registry, tracking, keys)
+        serving.start()
+        with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
+            release = prepare(lane, registry, tracking, keys, version, "production", Path(scratch))
+            check_releasable(release, keys, current, datetime.now(UTC))
+            server = serving.launch(release, keys.trusted_keys())
+            if current is None or current.version != version.version:
+                _promote(ledger, model, version, current, f"run {context.run_id}")
+            follow(serving, model, version.version)
+            _mirror(registry, model, version, current)
+            address = serving.status().addresses["production"]
+            answers = sample_answers(lane, lake, release, address)
+        retire_others(lane, serving, version.version)
+        return dg.MaterializeResult(
+            metadata={
+                "version": version.version,
+                "digest": version.digest,
+                "replaced": current.version if current and current.version != version.version else "nothing",
+                "address": dg.MetadataValue.url(f"{address}/v2/models/{model}"),
+                "server": server.address,
+                "answered by version": answers.version,
+            },
+            data_version=dg.DataVersion(version.digest),
+        )
+
+    return _deployment
+
+
+def check_releasable(release: Release, keys: Keys, current: ModelVersion | None, now: datetime) -> None:
+    """Refuse a version that was compared with another champion, or that waits for a person; raises Failure."""
+    verdict = open_envelope(release.verdict.read_bytes(), keys.trusted_keys())
+    compared = verdict.champion.version if verdict.champion else None
+    serving = current.version if current else None
+    if compared != serving and serving != release.version:
+        raise dg.Failure(
+            f"{release.model}: version {release.version} was compared with "
+            f"{f'version {compared}' if compared else 'no champion'}, but "
+            f"{f'version {serving}' if serving else 'none'} serves now; "
+            f"materialize {release.model}/evaluation_report again",
+            allow_retries=False,
+        )
+    try:
+        authorise_approval(
+            release.approval.read_bytes() if release.approval else None,
+            keys.trusted_keys(),
+            verdict=verdict,
+            version=release.version,
+            now=now,
+        )
+    except Refused as refused:
+        raise dg.Failure(
+            f"{refused}; then materialize {release.model}/deployment", allow_retries=False
+        ) from refused
+
+
+def _promote(
+    ledger: Ledger, model: str, version: ModelVersion, current: ModelVersion | None, actor: str
+) -> None:
+    # The ledger first: it decides who is champion, and the compare-and-set stops a second release here,
+    # before any traffic has moved. Route and aliases follow it and are repaired from it after a kill.
+    ledger.move(
+        f"champion/{model}",
+        expected=str(current.version) if current else None,
+        new=str(version.version),
+        action="promoted",
+        model=model,
+        actor=actor,
+        version=version.version,
+        digest=version.digest,
+        details={"from": current.digest if current else None, "to": version.digest},
+    )
+
+
+def follow(serving: ServingTarget, model: str, version: int) -> None:
+    """Give the champion all production traffic."""
+    if dict(serving.routes("production", model)) != {version: 100}:
+        serving.route("production", model, {version: 100})
+
+
+def _mirror(registry: Registry, model: str, version: ModelVersion, current: ModelVersion | None) -> None:
+    registry.set_alias(model, "champion", version.version)
+    if current and current.version != version.version:
+        registry.set_alias(model, "previous", current.version)
+        registry.tag(model, current.version, {"lifecycle": "archived"})
+    registry.set_alias(model, "challenger", None)
+    registry.tag(model, version.version, {"lifecycle": "production"})
+
+
+def retire_others(lane: ModelLane, serving: ServingTarget, version: int) -> None:
+    """Keep the replaced versions warm for the declared time, then drain and stop them."""
+    others = [
+        server
+        for server in serving.status().servers
+        if (server.model, server.environment) == (lane.model.name, "production")
+        and server.version != version
+        and server.state != "stopped"
+    ]
+    if not others:
+        return
+    time.sleep(parse_duration(lane.model.rollout.keep_warm).total_seconds())
+    for server in others:
+        if serving.routes("production", lane.model.name).get(server.version):
+            raise ResourceError(
+                f"{lane.model.name}: version {server.version} got traffic again while it was kept warm; "
+                "it was not stopped"
+            )
+        serving.retire("production", lane.model.name, server.version)

@@ -1,0 +1,34 @@
+"""What every asset of a model shares."""
+
+from typing import Any
+
+import dagster as dg
+
+from mlcicd_assets.ml.catalogue import ModelLane
+from mlcicd_assets.ml.code_versions import model_stage
+
+STAGES = (
+    "trained_model",
+    "evaluation_report",
+    "registered_model",
+    "staging_deployment",
+    "deployment",
+    "monitoring_report",
+)
+
+
+def asset_options(lane: ModelLane, stage: str, kinds: set[str]) -> dict[str, Any]:
+    """Key, group, owner, code version and tags of a stage; each stage depends on the one before."""
+    model = lane.model.name
+    position = STAGES.index(stage)
+    before = [lane.data.dataset.name, "features"] if position == 0 else [model, STAGES[position - 1]]
+    return {
+        "key": [model, stage],
+        "deps": [dg.AssetKey(before)],
+        "group_name": model,
+        "owners": [lane.model.owner],
+        "backfill_policy": dg.BackfillPolicy.single_run(),
+        "code_version": model_stage(lane, stage),
+        "tags": {"lane": "model", "risk": lane.model.risk},
+        "kinds": kinds,
+    }

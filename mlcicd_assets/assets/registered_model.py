@@ -1,0 +1,81 @@
+"""`<model>/registered_model`: a version in the registry, for a package whose verdict says yes."""
+
+import tempfile
+from pathlib import Path
+
+import dagster as dg
+
+from mlcicd_assets.assets.candidates import candidate, prove_run
+from mlcicd_assets.assets.model_options import asset_options
+from mlcicd_assets.ml.catalogue import ModelLane
+from mlcicd_assets.release.verdict import Verdict
+from resources.protocols import Keys, Ledger, ModelVersion, Registry, Tracking
+
+
+def registered_model(lane: ModelLane) -> dg.AssetsDefinition:
+    """Register the candidate as `challenger`; refuses without a passing, signed verdict for its digest."""
+    model = lane.model.name
+
+    @dg.asset(
+        **asset_options(lane, "registered_model", {"mlflow"}),
+        description=f"The version of {model} that wants to serve, with the proof that it may.",
+    )
+    def _registered_model(
+        context: dg.AssetExecutionContext,
+        tracking: dg.ResourceParam[Tracking],
+        registry: dg.ResourceParam[Registry],
+        ledger: dg.ResourceParam[Ledger],
+        keys: dg.ResourceParam[Keys],
+    ) -> dg.MaterializeResult:
+        trained = candidate(ledger, model)
+        with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
+            verdict = prove_run(lane, tracking, keys, trained, Path(scratch))
+        version = registry.register(model, trained.digest, trained.run_id, _lineage(lane, verdict))
+        if registry.get(model, "challenger") != version:
+            registry.set_alias(model, "challenger", version.version)
+            ledger.append(
+                "registered",
+                model,
+                actor=f"run {context.run_id}",
+                version=version.version,
+                digest=version.digest,
+                reason=f"{len(verdict.gates)} gates passed",
+                details={"run": trained.run_id},
+            )
+        return dg.MaterializeResult(
+            metadata=_shown(version, verdict, tracking.url(trained.run_id)),
+            data_version=dg.DataVersion(trained.digest),
+        )
+
+    return _registered_model
+
+
+def _lineage(lane: ModelLane, verdict: Verdict) -> dict[str, str]:
+    return {
+        "commit": verdict.commit,
+        "risk": lane.model.risk,
+        "owner": lane.model.owner,
+        "lifecycle": "development",
+        "verdict": "passed",
+        **{
+            f"data.{data.table}": f"version {data.version}, {data.content[:16]}"
+            for data in verdict.data
+            if data.partition is None
+        },
+    }
+
+
+def _shown(version: ModelVersion, verdict: Verdict, url: str) -> dict[str, object]:
+    gates = [
+        dg.TableRecord(
+            {"gate": gate.name, "value": gate.value if gate.value is not None else "", "bound": gate.bound}
+        )
+        for gate in verdict.gates
+    ]
+    return {
+        "version": version.version,
+        "digest": version.digest,
+        "signed gates": dg.MetadataValue.table(gates),
+        "commit": verdict.commit,
+        "run": dg.MetadataValue.url(url) if url.startswith("http") else url,
+    }

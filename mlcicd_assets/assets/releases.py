@@ -1,0 +1,77 @@
+"""What staging and production do alike: fetch and prove a version, and compare its answers over HTTP."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+
+from mlcicd_assets.assets.candidates import APPROVAL, PACKAGE, VERDICT, prove
+from mlcicd_assets.ml.catalogue import ModelLane
+from mlcicd_assets.ml.package import PackageError, read_package
+from mlcicd_assets.ml.scoring import Scorer
+from mlcicd_assets.serving.client import predict
+from resources.protocols import Environment, Keys, Lake, ModelVersion, Registry, Release, Tracking
+
+# JSON carries float32 scores without loss; what differs comes from the server's own arithmetic.
+TOLERANCE = 1e-6
+SAMPLE = 20
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How far the server's answers were from the package's own."""
+
+    rows: int
+    difference: float  # largest absolute difference of a probability
+    version: str  # that answered
+
+
+def prepare(
+    lane: ModelLane,
+    registry: Registry,
+    tracking: Tracking,
+    keys: Keys,
+    version: ModelVersion,
+    environment: Environment,
+    scratch: Path,
+) -> Release:
+    """Fetch a version's package and proofs and verify them; raises Failure with the reason."""
+    folder = registry.fetch(lane.model.name, version.version, scratch)
+    try:
+        package = read_package(folder / PACKAGE, expected=version.digest)
+    except PackageError as error:
+        raise dg.Failure(f"{lane.model.name}: refused: {error}", allow_retries=False) from error
+    prove(lane, keys, folder / VERDICT, package.digest)
+    approval = _approval(tracking, version, scratch)
+    return Release(
+        model=lane.model.name,
+        version=version.version,
+        digest=version.digest,
+        package=folder / PACKAGE,
+        verdict=folder / VERDICT,
+        environment=environment,
+        approval=approval,
+    )
+
+
+def _approval(tracking: Tracking, version: ModelVersion, scratch: Path) -> Path | None:
+    if not tracking.has(version.run_id, APPROVAL):
+        return None
+    return tracking.fetch(version.run_id, APPROVAL, scratch)
+
+
+def sample_answers(lane: ModelLane, lake: Lake, release: Release, address: str) -> Answers:
+    """Send real records through the proxy; raises Failure when an answer is not the package's own."""
+    scorer = Scorer.load(release.package, expected=release.digest)
+    rows = lake.scan(lane.data.table("validated_data")).tail(SAMPLE).collect()
+    expected = scorer.predict(rows)
+    answer = predict(address, release.model, rows, scorer.inputs)
+    difference = float(np.max(np.abs(answer.probabilities - expected.probabilities)))
+    if answer.version != str(release.version) or difference > TOLERANCE:
+        raise dg.Failure(
+            f"{release.model}: version {answer.version} answered {difference:.3g} away from the evaluated "
+            f"package (version {release.version}); it stays out of production",
+            allow_retries=False,
+        )
+    return Answers(rows.height, difference, answer.version)

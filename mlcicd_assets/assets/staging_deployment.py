@@ -1,0 +1,63 @@
+"""`<model>/staging_deployment`: the challenger on its own address, answering as it was evaluated."""
+
+import tempfile
+from pathlib import Path
+
+import dagster as dg
+
+from mlcicd_assets.assets.candidates import registered_candidate
+from mlcicd_assets.assets.model_options import asset_options
+from mlcicd_assets.assets.releases import prepare, sample_answers
+from mlcicd_assets.ml.catalogue import ModelLane
+from resources.protocols import Keys, Lake, Ledger, Registry, ServingTarget, Tracking
+
+
+def staging_deployment(lane: ModelLane) -> dg.AssetsDefinition:
+    """Serve the challenger in staging and compare its HTTP answers with the package's own."""
+    model = lane.model.name
+
+    @dg.asset(
+        **asset_options(lane, "staging_deployment", {"kserve", "envoy"}),
+        description=f"The challenger of {model}, served on the staging address.",
+    )
+    def _staging_deployment(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        tracking: dg.ResourceParam[Tracking],
+        registry: dg.ResourceParam[Registry],
+        ledger: dg.ResourceParam[Ledger],
+        keys: dg.ResourceParam[Keys],
+        serving: dg.ResourceParam[ServingTarget],
+    ) -> dg.MaterializeResult:
+        version = registered_candidate(lane, ledger, registry, tracking, keys)
+        serving.start()
+        with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
+            release = prepare(lane, registry, tracking, keys, version, "staging", Path(scratch))
+            server = serving.launch(release, keys.trusted_keys())
+            before = [other for other in serving.routes("staging", model) if other != version.version]
+            serving.route("staging", model, {version.version: 100})
+            for other in before:
+                serving.retire("staging", model, other)
+            address = serving.status().addresses["staging"]
+            answers = sample_answers(lane, lake, release, address)
+        registry.tag(model, version.version, {"lifecycle": "staging"})
+        ledger.append(
+            "staged",
+            model,
+            actor=f"run {context.run_id}",
+            version=version.version,
+            digest=version.digest,
+            details={"address": address},
+        )
+        return dg.MaterializeResult(
+            metadata={
+                "version": version.version,
+                "address": dg.MetadataValue.url(f"{address}/v2/models/{model}"),
+                "server": server.address,
+                "rows compared": answers.rows,
+                "largest difference": answers.difference,
+            },
+            data_version=dg.DataVersion(version.digest),
+        )
+
+    return _staging_deployment

@@ -1,0 +1,58 @@
+"""The gates of a model: one blocking check per declared line, and the two that always stand."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+
+from mlcicd_assets.assets.candidates import EVALUATION, candidate
+from mlcicd_assets.ml.catalogue import ModelLane
+from mlcicd_assets.ml.evaluation import Evaluation
+from mlcicd_assets.ml.gates import GateResult, decide, required
+from resources.protocols import Ledger, Tracking
+
+_FIXED = {
+    "beats_champion": "As good as the champion on the same holdout.",
+    "onnx_parity": "What will be served answers as what was trained.",
+}
+
+
+def model_gates(lane: ModelLane) -> dg.AssetChecksDefinition:
+    """All gates in one step, by the same function that wrote the verdict."""
+    model = lane.model.name
+    key = dg.AssetKey([model, "evaluation_report"])
+    bounds = required(lane.model)
+    specs = [
+        dg.AssetCheckSpec(
+            gate, asset=key, blocking=True, description=_FIXED.get(gate, f"{gate} {bound} on the holdout.")
+        )
+        for gate, bound in bounds.items()
+    ]
+
+    @dg.multi_asset_check(name=f"{model}__gates", specs=specs)
+    def _gates(
+        tracking: dg.ResourceParam[Tracking], ledger: dg.ResourceParam[Ledger]
+    ) -> Iterator[dg.AssetCheckResult]:
+        trained = candidate(ledger, model)
+        with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
+            path = tracking.fetch(trained.run_id, EVALUATION, Path(scratch))
+            evaluation = Evaluation.model_validate_json(path.read_bytes())
+        for gate in decide(lane.model, evaluation):
+            yield _shown(key, gate)
+
+    return _gates
+
+
+def _shown(key: dg.AssetKey, gate: GateResult) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=gate.name,
+        passed=gate.passed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=gate.message,
+        metadata={
+            "value": "missing" if gate.value is None else gate.value,
+            "threshold": gate.bound,
+        },
+    )

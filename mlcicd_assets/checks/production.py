@@ -1,0 +1,32 @@
+"""What must hold in production after a release."""
+
+import dagster as dg
+
+from mlcicd_assets.ml.catalogue import ModelLane
+from mlcicd_assets.serving.client import answering
+from resources.protocols import Ledger, ServingTarget
+
+
+def serves_champion(lane: ModelLane) -> dg.AssetChecksDefinition:
+    """The production address answers for the version that the ledger calls champion."""
+    model = lane.model.name
+
+    @dg.asset_check(
+        asset=dg.AssetKey([model, "deployment"]),
+        name="serves_champion",
+        blocking=True,
+        description="The production address is answered by the champion.",
+    )
+    def _serves_champion(
+        ledger: dg.ResourceParam[Ledger], serving: dg.ResourceParam[ServingTarget]
+    ) -> dg.AssetCheckResult:
+        expected = ledger.pointer(f"champion/{model}")
+        address = serving.status().addresses.get("production", "")
+        versions = answering(address, model)
+        return dg.AssetCheckResult(
+            passed=versions == [expected],
+            description=f"champion is version {expected}; {address} serves {', '.join(versions) or 'nothing'}",
+            metadata={"champion": str(expected), "serving": ", ".join(versions), "address": address},
+        )
+
+    return _serves_champion

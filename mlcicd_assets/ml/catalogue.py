@@ -1,0 +1,165 @@
+"""Reads declarations from the `defs.yaml` files, without Dagster, and finds what belongs together."""
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlcicd_assets.ml.declarations import DatasetDeclaration, ModelDeclaration
+
+Declared = DatasetDeclaration | ModelDeclaration
+
+DEFS = Path(__file__).parents[1] / "defs"
+_KINDS: dict[str, type[DatasetDeclaration] | type[ModelDeclaration]] = {
+    "mlcicd_assets.Dataset": DatasetDeclaration,
+    "mlcicd_assets.MlModel": ModelDeclaration,
+}
+
+
+class DeclarationError(ValueError):
+    """A declaration that cannot be used; names the file, the field, what was found and what is expected."""
+
+
+@dataclass(frozen=True)
+class DataLane:
+    """A dataset's declaration and the folder its references start from."""
+
+    dataset: DatasetDeclaration
+    folder: Path
+
+    def table(self, stage: str) -> str:
+        """The lake table, and the asset key's path, of a stage: `flights/raw_data`."""
+        return f"{self.dataset.name}/{stage}"
+
+
+@dataclass(frozen=True)
+class ModelLane:
+    """A model's declaration, its folder, and the dataset it learns from."""
+
+    model: ModelDeclaration
+    folder: Path
+    data: DataLane
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Every declaration below one folder."""
+
+    datasets: dict[str, DataLane]
+    models: dict[str, ModelLane]
+
+
+def load_file(path: Path) -> list[Declared]:
+    """Read one defs.yaml (one or many documents); raises DeclarationError."""
+    import yaml
+    from pydantic import ValidationError
+
+    try:
+        documents = [document for document in yaml.safe_load_all(path.read_text()) if document]
+    except yaml.YAMLError as error:
+        raise DeclarationError(f"{path}: not YAML: {error}") from error
+    declarations: list[Declared] = []
+    for document in documents:
+        kind = _KINDS.get(document.get("type", "")) if isinstance(document, dict) else None
+        if kind is None:
+            continue
+        try:
+            declarations.append(kind.model_validate(document.get("attributes") or {}))
+        except ValidationError as error:
+            raise DeclarationError(f"{path}: {_plain(error)}") from error
+    return declarations
+
+
+def load_datasets(root: Path = DEFS) -> dict[str, DataLane]:
+    """The datasets declared below a folder, by name; raises DeclarationError."""
+    return _datasets(_read(root))
+
+
+def load_all(root: Path = DEFS) -> Catalogue:
+    """Every declaration below a folder; raises DeclarationError for the first that cannot be used."""
+    found = _read(root)
+    datasets = _datasets(found)
+    models: dict[str, ModelLane] = {}
+    for declaration, folder in found:
+        if isinstance(declaration, DatasetDeclaration):
+            continue
+        if declaration.name in models or declaration.name in datasets:
+            raise DeclarationError(f"{folder / 'defs.yaml'}: the name {declaration.name!r} is declared twice")
+        models[declaration.name] = ModelLane(declaration, folder, dataset_of(declaration, datasets, folder))
+    return Catalogue(datasets, models)
+
+
+def _read(root: Path) -> list[tuple[Declared, Path]]:
+    paths = sorted(root.rglob("defs.yaml"))
+    return [(declaration, path.parent) for path in paths for declaration in load_file(path)]
+
+
+def _datasets(found: list[tuple[Declared, Path]]) -> dict[str, DataLane]:
+    datasets: dict[str, DataLane] = {}
+    for declaration, folder in found:
+        if not isinstance(declaration, DatasetDeclaration):
+            continue
+        if declaration.name in datasets:
+            raise DeclarationError(f"{folder / 'defs.yaml'}: dataset {declaration.name!r} is declared twice")
+        datasets[declaration.name] = DataLane(declaration, folder)
+    return datasets
+
+
+def dataset_of(model: ModelDeclaration, datasets: dict[str, DataLane], folder: Path) -> DataLane:
+    """Find a model's dataset; raises DeclarationError where it is missing or has no label to learn."""
+    where = f"{folder / 'defs.yaml'}: dataset: "
+    found = datasets.get(model.dataset)
+    if found is None:
+        raise DeclarationError(
+            f"{where}{model.dataset!r} is not declared; declared are: {', '.join(sorted(datasets)) or 'none'}"
+        )
+    if found.dataset.label is None:
+        raise DeclarationError(f"{where}{model.dataset!r} declares no label, so no model can learn from it")
+    return found
+
+
+def read_reference(folder: Path, reference: str) -> tuple[Path, str]:
+    """Split `model.py:estimator` into the file beside the declaration and the name in it."""
+    file, name = reference.split(":")
+    return folder / file, name
+
+
+def check_references(folder: Path, references: Iterable[str | None]) -> None:
+    """See, without running anything, that each named function or class exists; raises DeclarationError."""
+    for reference in references:
+        if reference is None:
+            continue
+        path, name = read_reference(folder, reference)
+        if not path.is_file():
+            raise DeclarationError(f"{folder / 'defs.yaml'}: {reference!r}: there is no file {path}")
+        try:
+            tree = ast.parse(path.read_text(), filename=str(path))
+        except SyntaxError as error:
+            raise DeclarationError(f"{path}, line {error.lineno}: not Python: {error.msg}") from error
+        if name not in _names(tree):
+            raise DeclarationError(
+                f"{folder / 'defs.yaml'}: {reference!r}: {path.name} defines no {name!r}; "
+                f"it defines: {', '.join(sorted(_names(tree))) or 'nothing'}"
+            )
+
+
+def _names(tree: ast.Module) -> set[str]:
+    names = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+    return names
+
+
+def _plain(error: Any) -> str:
+    problems = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"]) or "attributes"
+        found = "" if problem["type"] in {"missing", "extra_forbidden"} else f" (found {problem['input']!r})"
+        problems.append(f"{where}: {problem['msg']}{found}"[:500])
+    return "; ".join(problems)

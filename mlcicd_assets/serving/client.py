@@ -1,0 +1,65 @@
+"""Asking a served model, by the Open Inference Protocol v2."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import numpy as np
+import polars as pl
+
+from mlcicd_assets.ml.package import Column
+from mlcicd_assets.serving.protocol import encode
+
+TIMEOUT_S = 10.0
+
+
+class ServingError(RuntimeError):
+    """The served model did not answer as asked; says what it answered, and what to look at."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A prediction, and who gave it."""
+
+    probabilities: np.ndarray  # [n, classes]
+    labels: np.ndarray  # [n]
+    version: str
+
+
+def predict(address: str, model: str, records: pl.DataFrame, inputs: Sequence[Column]) -> Answer:
+    """Score raw records over HTTP; raises ServingError."""
+    body = _ask("POST", f"{address}/v2/models/{model}/infer", encode(records, inputs))
+    outputs = {output["name"]: output for output in body["outputs"]}
+    scores = outputs["probabilities"]
+    return Answer(
+        probabilities=np.asarray(scores["data"], dtype=np.float32).reshape(scores["shape"]),
+        labels=np.asarray(outputs["label"]["data"], dtype=np.int64),
+        version=str(body["model_version"]),
+    )
+
+
+def describe(address: str, model: str) -> dict[str, Any]:
+    """The served model's metadata: versions, inputs and outputs; raises ServingError."""
+    return _ask("GET", f"{address}/v2/models/{model}")
+
+
+def answering(address: str, model: str) -> list[str]:
+    """The versions that the address says it serves; empty when it does not answer for the model."""
+    try:
+        return [str(version) for version in describe(address, model)["versions"]]
+    except ServingError:
+        return []
+
+
+def _ask(method: str, url: str, body: Any = None) -> dict[str, Any]:
+    try:
+        response = httpx.request(method, url, json=body, timeout=TIMEOUT_S)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ServingError(
+            f"{url}: no answer ({error}); see 'mlcicd serve status', start with 'mlcicd serve start'"
+        ) from error
+    if response.status_code != httpx.codes.OK:
+        raise ServingError(f"{url}: answered {response.status_code}: {response.text[:300]}")
+    answer: dict[str, Any] = response.json()
+    return answer
