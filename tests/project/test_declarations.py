@@ -1,0 +1,126 @@
+"""Every declaration in the project, by the same rules as a user's."""
+
+from pathlib import Path
+
+import pytest
+
+from mlcicd_assets.ml.catalogue import (
+    DEFS,
+    DeclarationError,
+    check_references,
+    load_all,
+    load_datasets,
+    load_file,
+)
+
+DECLARED = sorted(DEFS.rglob("defs.yaml"))
+
+
+@pytest.mark.parametrize("path", DECLARED, ids=lambda path: path.parent.name)
+def test_every_defs_yaml_is_valid(path: Path):
+    for declaration in load_file(path):
+        references = [
+            getattr(declaration, name, None) for name in ("contract", "features", "upstream", "estimator")
+        ]
+        check_references(path.parent, references)
+
+
+def test_models_find_their_datasets():
+    catalogue = load_all()
+    assert {"flight_delay", "fraud_detector"} <= set(catalogue.models)
+    assert catalogue.models["flight_delay"].data.dataset.name == "flights"
+
+
+def write(folder: Path, text: str) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "defs.yaml").write_text(text)
+    return folder / "defs.yaml"
+
+
+DATASET = """
+type: mlcicd_assets.Dataset
+attributes:
+  name: sales
+  owner: team:shop
+  partitions: daily
+  start: "2026-01-01"
+  source: {files: "landing/sales/{partition}.csv"}
+  contract: dataset.py:Sales
+  features: features.py:features
+  time: sold_at
+  label: {column: returned}
+"""
+MODEL = """
+type: mlcicd_assets.MlModel
+attributes:
+  name: returns
+  owner: team:shop
+  dataset: sales
+  estimator: model.py:estimator
+  train: 60d
+  holdout: 14d
+  gates: {roc_auc: ">= 0.7"}
+  champion: {metric: roc_auc}
+"""
+
+
+def test_the_examples_are_valid(tmp_path: Path):
+    write(tmp_path / "sales", DATASET)
+    write(tmp_path / "returns", MODEL)
+    assert load_all(tmp_path).models["returns"].data.dataset.name == "sales"
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "message"),
+    [
+        (MODEL, ("estimator:", "estimater:"), "estimater: Extra inputs are not permitted"),
+        (MODEL, ('">= 0.7"', '"at least 0.7"'), "a bound reads like '>= 0.80', not 'at least 0.7'"),
+        (MODEL, ("roc_auc: ", "rok_auc: "), "there is no metric 'rok_auc'; a gate is one of: accuracy"),
+        (MODEL, ("metric: roc_auc", "metric: profit"), "champion.metric 'profit' is no metric"),
+        (MODEL, ("train: 60d", "train: 2 months"), "a duration reads like '10m', '6h' or '60d'"),
+        (
+            MODEL,
+            ("model.py:estimator", "../model.py:estimator"),
+            "a reference reads like 'model.py:estimator'",
+        ),
+        (DATASET, ('start: "2026-01-01"', "description: x"), "'start' is needed with partitions"),
+        (DATASET, ("{partition}.csv", "all.csv"), "source.files names '{partition}' exactly when"),
+        (DATASET, (".csv", ".xlsx"), "files end in .parquet, .csv, .jsonl or .ndjson"),
+        (DATASET, ("landing/", "/etc/"), "files are named relative to the home"),
+        (DATASET, ("name: sales", "name: Sales 1"), "a name is lower_snake_case"),
+    ],
+)
+def test_a_mistake_is_named_with_file_and_remedy(tmp_path: Path, text, change, message):
+    path = write(tmp_path / "one", text.replace(*change))
+    with pytest.raises(DeclarationError) as caught:
+        load_file(path)
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_a_missing_dataset_is_named(tmp_path: Path):
+    write(tmp_path / "returns", MODEL)
+    with pytest.raises(DeclarationError, match="'sales' is not declared; declared are: none"):
+        load_all(tmp_path)
+
+
+def test_a_dataset_declared_twice_is_refused(tmp_path: Path):
+    write(tmp_path / "a", DATASET)
+    write(tmp_path / "b", DATASET)
+    with pytest.raises(DeclarationError, match="dataset 'sales' is declared twice"):
+        load_datasets(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (None, "there is no file"),
+        ("def something():\n    pass\n", "model.py defines no 'estimator'; it defines: something"),
+        ("def estimator(:\n", "line 1: not Python"),
+    ],
+)
+def test_a_reference_to_nothing_is_named(tmp_path: Path, source, message):
+    if source is not None:
+        (tmp_path / "model.py").write_text(source)
+    with pytest.raises(DeclarationError, match=message):
+        check_references(tmp_path, ["model.py:estimator"])
