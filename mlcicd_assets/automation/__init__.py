@@ -1,8 +1,14 @@
-"""When things run."""
+"""When things run, and what is stale."""
 
-import dagster as dg
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 
-def automation() -> dg.Definitions:
+def automation() -> "dg.Definitions":
     """Jobs, schedules and sensors of the location."""
+    # Here, so that staleness can be asked for without Dagster.
+    import dagster as dg
+
     return dg.Definitions()
