@@ -113,6 +113,19 @@ def _tensor(frame: pl.DataFrame, column: Column) -> dict[str, Any]:
     return tensor
 
 
+def example(inputs: Sequence[Column]) -> dict[str, Any]:
+    """An invented request of one neutral record: enough to warm a model up, not to judge it."""
+    values = {"BOOL": False, "FP32": 0.0, "FP64": 0.0, **dict.fromkeys(INTEGERS, 0)}
+    times = {"Date": "2026-01-01", "Time": "00:00:00", "Datetime": "2026-01-01T00:00:00", "String": ""}
+    tensors = []
+    for column in inputs:
+        kind = datatype(column)
+        text = times.get(column.dtype, "2026-01-01T00:00:00Z")
+        value = values.get(kind, text)
+        tensors.append({"name": column.name, "shape": [1], "datatype": kind, "data": [value]})
+    return {"inputs": tensors}
+
+
 # -- the server's side ----------------------------------------------------------------------------------
 
 

@@ -1,0 +1,161 @@
+"""The server's HTTP side: KServe's v2 routes around our scorer, with a short cut for the request that counts.
+
+KServe's own inference route validates the body twice and logs on the way, which costs more than the model.
+`Application` answers `infer` itself and leaves every other route to KServe. Both ways end in
+`InferenceService.infer`, and a test holds their answers against each other.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import orjson
+from prometheus_client import Counter
+
+from mlcicd_assets.ml.scoring import Scorer, ScoringError
+from mlcicd_assets.serving import protocol
+from mlcicd_assets.serving.protocol import RequestError
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_BODY = 32 * 1024 * 1024
+# A larger body is scored beside the event loop, so that health checks and single rows need not wait for it.
+INLINE_BODY = 32 * 1024
+BINARY_HEADER = b"inference-header-content-length"
+REQUESTS = Counter("inference_requests", "By HTTP status.", ["model_name", "model_version", "code"])
+
+
+class InferenceService:
+    """One loaded model and its version: from the JSON of a request to the JSON of the response."""
+
+    def __init__(self, scorer: Scorer, model: str, version: int) -> None:
+        self.scorer = scorer
+        self.model = model
+        self.version = version
+        self.inputs = list(scorer.inputs)
+
+    def infer(self, body: Mapping[str, Any], request_id: str) -> dict[str, Any]:
+        """Score a request; raises RequestError when it cannot be read, ScoringError when not scored."""
+        outputs = protocol.requested_outputs(body)
+        predictions = self.scorer.predict(protocol.decode(body, self.inputs))
+        request_id = str(body.get("id") or request_id)
+        return protocol.respond(
+            predictions, model=self.model, version=self.version, request_id=request_id, outputs=outputs
+        )
+
+    def answer(self, raw: bytes, request_id: str) -> tuple[int, bytes]:
+        """The status and body for a raw request; no fault of a request escapes."""
+        try:
+            return 200, orjson.dumps(self.infer(protocol.parse(raw), request_id))
+        except RequestError as error:
+            return 400, orjson.dumps({"error": str(error)})
+        except ScoringError as error:
+            return 500, orjson.dumps({"error": str(error)})
+
+
+class Application:
+    """The ASGI application: `infer` answered here, other v2 routes and the metrics by KServe, no more."""
+
+    def __init__(self, service: InferenceService, kserve_app: App) -> None:
+        from kserve.metrics import PREDICT_HIST_TIME, get_labels
+
+        self._service = service
+        self._kserve = kserve_app
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="batch")
+        self._model = f"/v2/models/{service.model}"
+        self._version = f"{self._model}/versions/{service.version}"
+        self._infer = {f"{self._model}/infer", f"{self._version}/infer"}
+        self._header = (b"x-model-version", str(service.version).encode())
+        self._seconds = PREDICT_HIST_TIME.labels(**get_labels(service.model))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI event."""
+        if scope["type"] != "http":
+            await self._kserve(scope, receive, send)
+        elif scope["method"] == "POST" and scope["path"] in self._infer:
+            await self._predict(scope, receive, send)
+        else:
+            await self._forward(scope, receive, send)
+
+    async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = self._without_version(scope["path"])
+        if path is None:
+            version = self._service.version
+            await self._send(send, 404, _error(f"{self._service.model} is here as version {version} only"))
+        elif _is_served(path):
+            await self._kserve({**scope, "path": path}, receive, self._with_header(send))
+        else:
+            await self._send(send, 404, _error(f"there is nothing at {path[:200]!r}; see /v2/models"))
+
+    def _without_version(self, path: str) -> str | None:
+        # KServe refuses paths with a version; there is just one here. None: it is another one.
+        if not path.startswith(f"{self._model}/versions/"):
+            return path
+        if path == self._version or path.startswith(f"{self._version}/"):
+            return self._model + path.removeprefix(self._version)
+        return None
+
+    async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        raw = await _read(receive)
+        if raw is None:
+            return  # the client went away; nobody reads an answer
+        with self._seconds.time():
+            status, body = await self._answer(raw, headers)
+        REQUESTS.labels(self._service.model, self._service.version, status).inc()
+        await self._send(send, status, body)
+
+    async def _answer(self, raw: bytes, headers: Mapping[bytes, bytes]) -> tuple[int, bytes]:
+        if BINARY_HEADER in headers:
+            return 400, _error("binary tensors are not supported; send JSON data")
+        if len(raw) > MAX_BODY:
+            return 413, _error(f"the request is larger than {MAX_BODY // 1024**2} MiB; send fewer rows")
+        request_id = headers.get(b"x-request-id", b"").decode("latin-1") or uuid.uuid4().hex
+        if len(raw) <= INLINE_BODY:
+            return self._service.answer(raw, request_id)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._service.answer, raw, request_id)
+
+    async def _send(self, send: Send, status: int, body: bytes) -> None:
+        length = (b"content-length", str(len(body)).encode())
+        headers = [(b"content-type", b"application/json"), length, self._header]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _with_header(self, send: Send) -> Send:
+        async def wrapped(message: Mapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], self._header]}
+            await send(message)
+
+        return wrapped
+
+
+def _error(message: str) -> bytes:
+    return orjson.dumps({"error": message})
+
+
+def _is_served(path: str) -> bool:
+    # KServe's v1 routes and its repository routes (unload!) stay shut.
+    return path in ("/", "/metrics", "/v2") or (
+        path.startswith("/v2/") and not path.startswith("/v2/repository")
+    )
+
+
+async def _read(receive: Receive) -> bytes | None:
+    chunks, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size <= MAX_BODY + 1:
+            chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks) if size <= MAX_BODY else b" " * (MAX_BODY + 1)
