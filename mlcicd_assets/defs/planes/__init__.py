@@ -1,0 +1,1 @@
+"""The aircraft behind the flights: reference data by tail number."""
