@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -91,6 +91,7 @@ def test_neither_proof_stands_for_the_other(ours: KeyPair, risky: Verdict) -> No
         open_envelope(seal_approval(approval(), ours[0]), [ours[1]])
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_any_changed_byte_is_refused(ours: KeyPair, data: st.DataObject) -> None:
     envelope = bytearray(seal_approval(approval(), ours[0]))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -26,6 +26,7 @@ GATE = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(model=TEXT, digest=DIGEST, gates=st.lists(GATE, max_size=4), risk=st.sampled_from(["low", "high"]))
 def test_what_is_sealed_is_read_back(
     ours: KeyPair,
@@ -40,6 +41,7 @@ def test_what_is_sealed_is_read_back(
     assert open_envelope(seal(verdict, ours[0]), [ours[1]]) == verdict
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_any_changed_byte_is_refused(ours: KeyPair, make_verdict: MakeVerdict, data: st.DataObject) -> None:
     envelope = bytearray(seal(make_verdict(), ours[0]))
@@ -50,6 +52,7 @@ def test_any_changed_byte_is_refused(ours: KeyPair, make_verdict: MakeVerdict, d
         open_envelope(bytes(envelope), [ours[1]])
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_cut_or_lengthened_envelope_is_refused(
     ours: KeyPair, make_verdict: MakeVerdict, data: st.DataObject
@@ -64,6 +67,7 @@ def test_a_cut_or_lengthened_envelope_is_refused(
         open_envelope(changed, [ours[1]])
 
 
+@settings(deadline=None)
 @given(model=TEXT, digest=DIGEST)
 def test_any_other_model_or_digest_is_refused(
     ours: KeyPair, make_verdict: MakeVerdict, model: str, digest: str
@@ -79,6 +83,7 @@ def test_any_other_model_or_digest_is_refused(
             authorise(envelope, [ours[1]], model=verdict.model, digest=digest)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400) | st.recursive(st.none() | st.booleans() | TEXT, st.lists).map(canonical))
 def test_anything_else_is_refused_and_never_crashes(ours: KeyPair, junk: bytes) -> None:
     with pytest.raises(Refused):
