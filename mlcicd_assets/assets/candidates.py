@@ -4,54 +4,32 @@ The ledger's pointers are the truth: `candidate/<model>` is the last training ru
 `champion/<model>` the version that serves.
 """
 
-import json
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.package import PackageError, read_package
+from mlcicd_assets.release.run_files import PACKAGE, VERDICT, Candidate, candidate_pointer, champion_pointer
 from mlcicd_assets.release.verdict import Refused, Verdict, authorise
 from resources.protocols import Keys, Ledger, ModelVersion, Registry, ResourceError, Tracking
-
-# Where a run keeps what the stages hand on.
-PACKAGE = "package"
-VERDICT = "verdict.json"
-EVALUATION = "evaluation.json"
-TRAINING = "training.json"
-APPROVAL = "approval.json"
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A trained package and the run that made it."""
-
-    run_id: str
-    digest: str
-
-    def text(self) -> str:
-        """As the ledger's pointer keeps it."""
-        return json.dumps({"run": self.run_id, "digest": self.digest}, sort_keys=True)
 
 
 def candidate(ledger: Ledger, model: str) -> Candidate:
     """The last trained package; raises Failure when nothing has been trained."""
-    text = ledger.pointer(f"candidate/{model}")
+    text = ledger.pointer(candidate_pointer(model))
     if text is None:
         raise dg.Failure(
             f"{model}: nothing has been trained yet; materialize {model}/trained_model first",
             allow_retries=False,
         )
-    value = json.loads(text)
-    return Candidate(value["run"], value["digest"])
+    return Candidate.parse(text)
 
 
 def champion(ledger: Ledger, registry: Registry, model: str) -> ModelVersion | None:
     """The version that serves, or None before the first release; raises ResourceError when it is gone."""
-    version = ledger.pointer(f"champion/{model}")
+    version = ledger.pointer(champion_pointer(model))
     if version is None:
         return None
     found = registry.get(model, int(version))
@@ -61,11 +39,6 @@ def champion(ledger: Ledger, registry: Registry, model: str) -> ModelVersion | N
             "restore the registry before releasing anything"
         )
     return found
-
-
-def fetch_json(tracking: Tracking, run_id: str, name: str, folder: Path) -> Any:
-    """Read one JSON artifact of a run."""
-    return json.loads(tracking.fetch(run_id, name, folder).read_bytes())
 
 
 def required_gates(lane: ModelLane) -> dict[str, str]:

@@ -13,7 +13,9 @@ from mlcicd_assets.assets.releases import prepare, sample_answers
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.thresholds import parse_duration
 from mlcicd_assets.release.approval import authorise_approval
+from mlcicd_assets.release.run_files import champion_pointer
 from mlcicd_assets.release.verdict import Refused, open_envelope
+from mlcicd_assets.serving.routing import follow
 from resources.protocols import (
     Keys,
     Lake,
@@ -28,7 +30,7 @@ from resources.protocols import (
 
 
 def deployment(lane: ModelLane) -> dg.AssetsDefinition:
-    """Blue-green: start and warm the new version, move the route atomically, keep the old one warm, drain it."""
+    """Blue-green: start and warm the new version, move the route at once, keep the old one warm, drain it."""
     model = lane.model.name
 
     @dg.asset(
@@ -75,7 +77,7 @@ def deployment(lane: ModelLane) -> dg.AssetsDefinition:
 
 
 def check_releasable(release: Release, keys: Keys, current: ModelVersion | None, now: datetime) -> None:
-    """Refuse a version that was compared with another champion, or that waits for a person; raises Failure."""
+    """Refuse a version compared with another champion, or one that waits for a person; raises Failure."""
     verdict = open_envelope(release.verdict.read_bytes(), keys.trusted_keys())
     compared = verdict.champion.version if verdict.champion else None
     serving = current.version if current else None
@@ -107,7 +109,7 @@ def _promote(
     # The ledger first: it decides who is champion, and the compare-and-set stops a second release here,
     # before any traffic has moved. Route and aliases follow it and are repaired from it after a kill.
     ledger.move(
-        f"champion/{model}",
+        champion_pointer(model),
         expected=str(current.version) if current else None,
         new=str(version.version),
         action="promoted",
@@ -117,12 +119,6 @@ def _promote(
         digest=version.digest,
         details={"from": current.digest if current else None, "to": version.digest},
     )
-
-
-def follow(serving: ServingTarget, model: str, version: int) -> None:
-    """Give the champion all production traffic."""
-    if dict(serving.routes("production", model)) != {version: 100}:
-        serving.route("production", model, {version: 100})
 
 
 def _mirror(registry: Registry, model: str, version: ModelVersion, current: ModelVersion | None) -> None:

@@ -7,7 +7,6 @@ import polars as pl
 
 from mlcicd_assets.assets.partitions import Outcome, asset_options, conclude, frame_metadata, run_partitions
 from mlcicd_assets.ml.catalogue import DataLane, read_reference
-from mlcicd_assets.ml.code_versions import data_stage
 from mlcicd_assets.ml.feature_table import LABEL, assemble
 from mlcicd_assets.ml.features import compute_features
 from mlcicd_assets.ml.user_code import load_function
@@ -16,11 +15,10 @@ from resources.protocols import Lake, Records
 
 def features(lane: DataLane) -> dg.AssetsDefinition:
     """Apply the declared features function, and keep keys, time, label and protected columns beside."""
-    code = data_stage(lane, "features")
     declared = lane.dataset.features or ""
 
     @dg.asset(
-        **asset_options(lane, "features", code),
+        **asset_options(lane, "features"),
         deps=[dg.AssetKey([name, "validated_data"]) for name in [lane.dataset.name, *lane.dataset.lookups]],
         description=f"Features of {lane.dataset.name} by {declared}: the same function that serves.",
     )
@@ -38,7 +36,7 @@ def features(lane: DataLane) -> dg.AssetsDefinition:
             written = lake.write(lane.table("features"), frame, partition=partition)
             return Outcome(written, _inputs(lake, lane, partition), _shown(frame))
 
-        return conclude(context, run_partitions(context, records, code, compute))
+        return conclude(context, run_partitions(context, records, compute))
 
     return _features
 

@@ -4,19 +4,20 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from mlcicd_assets.assets.recording import remember
 from mlcicd_assets.ml.catalogue import DataLane
+from mlcicd_assets.ml.code_versions import data_stage
 from mlcicd_assets.ml.contracts import ContractBroken
 from mlcicd_assets.ml.declarations import DatasetDeclaration
 from mlcicd_assets.ml.features import FeaturesError
 from mlcicd_assets.ml.periods import FORMATS
 from mlcicd_assets.ml.user_code import UserCodeError
-from resources.protocols import Materialization, Records, ResourceError, TableVersion
+from resources.protocols import Records, ResourceError, TableVersion
 
 # What a person can mend: told in one sentence, without a traceback. Anything else is a fault of ours.
 EXPECTED = (ResourceError, UserCodeError, FeaturesError, ContractBroken)
@@ -53,7 +54,7 @@ def partitions_of(dataset: DatasetDeclaration) -> dg.PartitionsDefinition[str] |
     return kinds[dataset.partitions](start_date=dataset.start.strftime(fmt), fmt=fmt)
 
 
-def asset_options(lane: DataLane, stage: str, code: str) -> dict[str, Any]:
+def asset_options(lane: DataLane, stage: str) -> dict[str, Any]:
     """What every asset of a dataset shares."""
     return {
         "key": [lane.dataset.name, stage],
@@ -62,7 +63,7 @@ def asset_options(lane: DataLane, stage: str, code: str) -> dict[str, Any]:
         "partitions_def": partitions_of(lane.dataset),
         # One run for a whole range; the unpartitioned assets beside it must say the same.
         "backfill_policy": dg.BackfillPolicy.single_run(),
-        "code_version": code,
+        "code_version": data_stage(lane, stage),
         "tags": {"lane": "data"},
         "kinds": {"polars", "deltalake"},
     }
@@ -71,7 +72,6 @@ def asset_options(lane: DataLane, stage: str, code: str) -> dict[str, Any]:
 def run_partitions(
     context: dg.AssetExecutionContext,
     records: Records,
-    code: str,
     work: Callable[[str | None], Outcome],
 ) -> Batch:
     """Do one stage for each partition of the run; a partition that fails does not stop the others."""
@@ -84,7 +84,14 @@ def run_partitions(
             batch.failed[partition] = str(error)
             continue
         batch.done[partition] = outcome
-        _remember(context, records, code, outcome, time.perf_counter() - started)
+        remember(
+            context,
+            records,
+            inputs=outcome.inputs,
+            content=outcome.written.content,
+            seconds=time.perf_counter() - started,
+            partition=partition,
+        )
         context.add_asset_metadata(_shown(outcome), partition_key=partition)
     return batch
 
@@ -123,23 +130,6 @@ def _version(batch: Batch) -> str:
     # Dagster knows one version per run: for a range it is the digest of the partitions' own versions,
     # which stand in each partition's metadata and in the records.
     return contents[0] if len(contents) == 1 else hashlib.sha256("".join(contents).encode()).hexdigest()
-
-
-def _remember(
-    context: dg.AssetExecutionContext, records: Records, code: str, outcome: Outcome, seconds: float
-) -> None:
-    records.write(
-        Materialization(
-            asset=outcome.written.table,
-            partition=outcome.written.partition,
-            code=code,
-            inputs=outcome.inputs,
-            content=outcome.written.content,
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
-            run=context.run_id,
-            seconds=round(seconds, 3),
-        )
-    )
 
 
 def _shown(outcome: Outcome) -> dict[str, Any]:

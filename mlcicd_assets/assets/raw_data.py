@@ -4,17 +4,15 @@ import dagster as dg
 
 from mlcicd_assets.assets.partitions import Outcome, asset_options, conclude, frame_metadata, run_partitions
 from mlcicd_assets.ml.catalogue import DataLane
-from mlcicd_assets.ml.code_versions import data_stage
 from resources.protocols import Lake, Landing, Records
 
 
 def raw_data(lane: DataLane) -> dg.AssetsDefinition:
     """Read what landed into the lake, by partition; the version is the hash of the rows."""
-    code = data_stage(lane, "raw_data")
     source = lane.dataset.source.files
 
     @dg.asset(
-        **asset_options(lane, "raw_data", code),
+        **asset_options(lane, "raw_data"),
         description=f"Records of {lane.dataset.name} as they landed in {source}.",
     )
     def _raw_data(
@@ -30,6 +28,6 @@ def raw_data(lane: DataLane) -> dg.AssetsDefinition:
             shown = {"file": str(landed.path), **frame_metadata(frame)}
             return Outcome(written, {"file": landed.fingerprint}, shown)
 
-        return conclude(context, run_partitions(context, records, code, read))
+        return conclude(context, run_partitions(context, records, read))
 
     return _raw_data

@@ -6,10 +6,11 @@ from pathlib import Path
 import dagster as dg
 import numpy as np
 
-from mlcicd_assets.assets.candidates import APPROVAL, PACKAGE, VERDICT, prove
+from mlcicd_assets.assets.candidates import prove
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.package import PackageError, read_package
 from mlcicd_assets.ml.scoring import Scorer
+from mlcicd_assets.release.run_files import APPROVAL, PACKAGE, VERDICT
 from mlcicd_assets.serving.client import predict
 from resources.protocols import Environment, Keys, Lake, ModelVersion, Registry, Release, Tracking
 

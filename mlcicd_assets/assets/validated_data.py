@@ -7,7 +7,6 @@ import dagster as dg
 
 from mlcicd_assets.assets.partitions import Outcome, asset_options, conclude, frame_metadata, run_partitions
 from mlcicd_assets.ml.catalogue import DataLane, read_reference
-from mlcicd_assets.ml.code_versions import data_stage
 from mlcicd_assets.ml.contracts import ContractBroken, ContractReport, validate
 from mlcicd_assets.ml.user_code import load_object
 from resources.protocols import Lake, Records
@@ -15,13 +14,12 @@ from resources.protocols import Lake, Records
 
 def validated_data(lane: DataLane) -> dg.AssetsDefinition:
     """Keep a partition when every hard rule holds; what was kept before stays when one does not."""
-    code = data_stage(lane, "validated_data")
     key = dg.AssetKey([lane.dataset.name, "validated_data"])
     targets = sorted({target.split(".")[0] for target in lane.dataset.references.values()})
     references = [dg.AssetKey([name, "validated_data"]) for name in targets]
 
     @dg.asset(
-        **asset_options(lane, "validated_data", code),
+        **asset_options(lane, "validated_data"),
         deps=[dg.AssetKey([lane.dataset.name, "raw_data"]), *references],
         check_specs=[
             dg.AssetCheckSpec(
@@ -57,9 +55,13 @@ def validated_data(lane: DataLane) -> dg.AssetsDefinition:
                 raise ContractBroken(f"{lane.table('raw_data')} {partition or ''}: {report.summary()}")
             written = lake.write(lane.table("validated_data"), frame, partition=partition)
             inputs = {_named(lane.table("raw_data"), partition): raw.content if raw else ""}
+            inputs |= {
+                f"{name}/validated_data": lake.versions(f"{name}/validated_data")[None].content
+                for name in targets
+            }
             return Outcome(written, inputs, {"rules": report.rules, **frame_metadata(frame)})
 
-        batch = run_partitions(context, records, code, check)
+        batch = run_partitions(context, records, check)
         yield _contract(reports, batch.failed)
         yield _quality(reports)
         yield conclude(context, batch)

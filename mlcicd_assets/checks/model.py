@@ -6,10 +6,11 @@ from pathlib import Path
 
 import dagster as dg
 
-from mlcicd_assets.assets.candidates import EVALUATION, candidate
+from mlcicd_assets.assets.candidates import candidate
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.evaluation import Evaluation
 from mlcicd_assets.ml.gates import GateResult, decide, required
+from mlcicd_assets.release.run_files import EVALUATION
 from resources.protocols import Ledger, Tracking
 
 _FIXED = {

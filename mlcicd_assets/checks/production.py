@@ -3,6 +3,7 @@
 import dagster as dg
 
 from mlcicd_assets.ml.catalogue import ModelLane
+from mlcicd_assets.release.run_files import champion_pointer
 from mlcicd_assets.serving.client import answering
 from resources.protocols import Ledger, ServingTarget
 
@@ -20,13 +21,14 @@ def serves_champion(lane: ModelLane) -> dg.AssetChecksDefinition:
     def _serves_champion(
         ledger: dg.ResourceParam[Ledger], serving: dg.ResourceParam[ServingTarget]
     ) -> dg.AssetCheckResult:
-        expected = ledger.pointer(f"champion/{model}")
+        expected = ledger.pointer(champion_pointer(model))
         address = serving.status().addresses.get("production", "")
         versions = answering(address, model)
+        serves = ", ".join(versions) or "nothing"
         return dg.AssetCheckResult(
             passed=versions == [expected],
-            description=f"champion is version {expected}; {address} serves {', '.join(versions) or 'nothing'}",
-            metadata={"champion": str(expected), "serving": ", ".join(versions), "address": address},
+            description=f"champion is version {expected}; {address} serves {serves}",
+            metadata={"champion": str(expected), "serving": serves, "address": address},
         )
 
     return _serves_champion
