@@ -162,7 +162,8 @@ def test_a_full_port_is_one_plain_line(release: Release, tmp_path: Path) -> None
 
 
 def test_the_heavy_libraries_stay_out_of_the_server() -> None:
-    modules = ", ".join(f"mlcicd_assets.serving.{name}" for name in ("runtime", "application", "kserve_routes"))
+    names = ("runtime", "application", "kserve_routes")
+    modules = ", ".join(f"mlcicd_assets.serving.{name}" for name in names)
     script = (
         f"import sys, kserve.protocol.rest.server, {modules}\n"
         "heavy = ('sklearn', 'mlflow', 'dagster', 'pandera', 'torch', 'skops')\n"

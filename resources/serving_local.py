@@ -1,0 +1,304 @@
+"""Serving on one machine: a process per version, Envoy before them, supervisord to keep both alive.
+
+Everything outlives the run that started it and is remembered in the folder: `state.json` says what should
+run, and `start` brings the processes in line with it after a stop, a crash or a reboot.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from resources import processes
+from resources.envoy import HOST, HostCounts
+from resources.model_servers import ModelServers, check_name
+from resources.protocols import (
+    Environment,
+    LaunchRefused,
+    Release,
+    ResourceError,
+    ServerStatus,
+    ServingStatus,
+    Traffic,
+)
+from resources.proxy import Proxy
+from resources.serving_state import Launched, State, exclusive, load, save
+from resources.supervisor import Process, Program, Supervisor
+
+_PROXY = "envoy"
+_ALL = 100
+
+
+class LocalServing:
+    """A `ServingTarget` on this machine, kept in one folder. Safe to use from many processes at once."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        server_module: str = "mlcicd_assets.serving.runtime",
+        ready_s: float = 60.0,
+        drain_s: float = 35.0,
+    ) -> None:
+        """`ready_s`: patience with a server that loads; `drain_s`: with requests that are under way."""
+        self.folder = Path(folder).resolve()
+        self._drain_s = drain_s
+        self._supervisor = Supervisor(self.folder)
+        self._servers = ModelServers(self.folder, self._supervisor, server_module, ready_s)
+
+    # -- the whole stack ------------------------------------------------------------------------------
+
+    def start(self) -> ServingStatus:
+        """Bring the proxy, the supervisor and every launched server up; failed ones are in the problems."""
+        with self._changing():
+            self._bring_up()
+        return self.status()
+
+    def stop(self) -> None:
+        """Take everything down; what was launched and routed is remembered."""
+        if self.folder.is_dir():
+            with self._changing():
+                self._take_down()
+
+    def status(self) -> ServingStatus:
+        """What runs and where; starts nothing. The addresses answer only while `running`."""
+        state = self._state()
+        known = self._supervisor.processes()
+        running = _PROXY in known and self._proxy(state).is_ready()
+        servers = [self._servers.status(server, state.share(server), known) for server in state.servers]
+        return ServingStatus(
+            running=running,
+            addresses={environment: f"http://{HOST}:{port}" for environment, port in state.ports.items()},
+            servers=servers,
+            problems=self._problems(running, known, servers),
+        )
+
+    def _problems(
+        self, running: bool, known: Mapping[str, Process], servers: Sequence[ServerStatus]
+    ) -> list[str]:
+        problems = []
+        if not running and (known or servers):
+            words = self._supervisor.last_lines(_PROXY)[-1:] if known else []
+            problems.append(" ".join(["the proxy is down; run 'mlcicd serve start'", *words]))
+        problems += [
+            f"{server.environment}: {server.model} version {server.version} is {server.state} "
+            f"with {server.weight} % of the traffic{f': {server.error}' if server.error else ''}"
+            for server in servers
+            if server.state == "failed" or (running and server.weight and server.state != "ready")
+        ]
+        return problems
+
+    def _bring_up(self) -> State:
+        state = self._state()
+        if self._supervisor.is_running() and self._revive(state):
+            return state
+        self._take_down()
+        state = state.with_free_ports()
+        self._save(state)
+        proxy = self._proxy(state)
+        proxy.write_all(state.ports, [server.backend for server in state.servers], state.shares)
+        self._supervisor.start(self._programs(state))
+        self._await_proxy(proxy)
+        self._servers.await_settled(state.servers)
+        return state
+
+    def _revive(self, state: State) -> bool:
+        """Start again what is down and repeat what should be in force; whether the proxy came up."""
+        for name in (_PROXY, *(server.name for server in state.servers)):
+            self._supervisor.add(name)
+        proxy = self._proxy(state)
+        try:
+            self._await_proxy(proxy)
+        except ResourceError:
+            return False  # its port may have been taken meanwhile: start anew, on others
+        for server in state.servers:
+            proxy.publish_endpoints(server.backend)
+        proxy.publish_clusters(server.backend for server in state.servers)
+        for environment in state.ports:
+            self._publish_routes(state, environment)
+        self._servers.await_settled(state.servers)
+        return True
+
+    def _take_down(self) -> None:
+        if self._supervisor.is_running():
+            self._supervisor.shutdown()
+            deadline = time.monotonic() + self._drain_s + 10
+            while processes.find(self.folder) and time.monotonic() < deadline:
+                time.sleep(0.05)
+        processes.end_all(self.folder)  # what a killed supervisor left behind as well
+
+    def _await_proxy(self, proxy: Proxy) -> None:
+        try:
+            proxy.wait(proxy.is_ready, "Envoy did not start")
+        except ResourceError as error:
+            words = self._supervisor.last_lines(_PROXY)[-1:]
+            raise ResourceError(" ".join([str(error), *words])) from error
+
+    # -- versions -------------------------------------------------------------------------------------
+
+    def launch(self, release: Release, trusted_keys: Sequence[bytes]) -> ServerStatus:
+        """Start (or find) the version's server, wait until it is ready and warm; raises LaunchRefused."""
+        check_name(release)
+        with self._changing():
+            state = self._bring_up()
+            server = state.server(release.environment, release.model, release.version)
+            if server is not None and server.digest != release.digest:
+                raise LaunchRefused(
+                    f"{server.name} runs with digest {server.digest[:12]}, not {release.digest[:12]}; "
+                    "a version never changes: register a new one"
+                )
+            if server is None or not self._servers.is_ready(server):
+                server = self._launched(release, state, server)
+                state = state.with_server(server)
+                self._start_server(state, server, release, trusted_keys)
+            self._introduce(state, server)
+            return self._servers.status(server, state.share(server), self._supervisor.processes())
+
+    def _launched(self, release: Release, state: State, before: Launched | None) -> Launched:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return Launched(
+            environment=release.environment,
+            model=release.model,
+            version=release.version,
+            digest=release.digest,
+            port=state.free_port(),
+            launched_at=before.launched_at if before else now,
+            approved=release.approval is not None,
+        )
+
+    def _start_server(self, state: State, server: Launched, release: Release, keys: Sequence[bytes]) -> None:
+        self._supervisor.remove(server.name)
+        self._servers.lay_out(server, release, keys)
+        self._save(state)
+        self._supervisor.configure(self._programs(state))
+        self._supervisor.add(server.name)
+        try:
+            self._servers.await_ready(server)
+        except LaunchRefused:
+            # One that has traffic stays remembered: the route still asks for it.
+            if not state.share(server):
+                self._discard(state, server)
+            raise
+
+    def _introduce(self, state: State, server: Launched) -> None:
+        proxy = self._proxy(state)
+        proxy.publish_endpoints(server.backend)
+        proxy.publish_clusters(launched.backend for launched in state.servers)
+        proxy.await_healthy(server.backend)
+        self._publish_routes(state, server.environment)
+
+    def retire(self, environment: Environment, model: str, version: int) -> None:
+        """Drain and stop a version; refused (ResourceError) while it has a share of the traffic."""
+        if not self.folder.is_dir():
+            return
+        with self._changing():
+            state = self._state()
+            server = state.server(environment, model, version)
+            if server is None:
+                return
+            if state.share(server):
+                raise ResourceError(
+                    f"{server.name} has {state.share(server)} % of the traffic; route it elsewhere first"
+                )
+            if self._supervisor.is_running():
+                self._drain(state, server)
+            self._discard(state, server)
+
+    def _drain(self, state: State, server: Launched) -> None:
+        remaining, proxy = state.without(server), self._proxy(state)
+        self._publish_routes(remaining, server.environment)
+        time.sleep(0.05)  # Envoy's worker takes routes up a moment after they were acknowledged
+        proxy.await_idle(server.backend, patience_s=self._drain_s)
+        proxy.publish_clusters(launched.backend for launched in remaining.servers)
+
+    def _discard(self, state: State, server: Launched) -> None:
+        remaining = state.without(server)
+        self._supervisor.configure(self._programs(remaining))
+        self._supervisor.remove(server.name)
+        self._save(remaining)
+        self._proxy(state).forget(server.backend)
+        self._servers.discard(server)
+
+    # -- traffic --------------------------------------------------------------------------------------
+
+    def route(self, environment: Environment, model: str, weights: Mapping[int, int]) -> None:
+        """Give each version its share (percent, summing to 100); returns once the proxy has acknowledged."""
+        split = {version: weight for version, weight in weights.items() if weight}
+        if sum(split.values()) != _ALL or min(split.values()) < 0:
+            raise ResourceError(f"{model}: the shares {dict(weights)} do not sum to 100 %")
+        with self._changing():
+            before = self._state()
+            if not self._supervisor.is_running():
+                raise ResourceError("the servers are down; run 'mlcicd serve start'")
+            for version in split:
+                self._check_routable(before, environment, model, version)
+            after = before.with_shares(environment, model, split)
+            self._save(after)
+            try:
+                self._publish_routes(after, environment)
+            except ResourceError:
+                self._save(before)
+                raise
+
+    def _check_routable(self, state: State, environment: Environment, model: str, version: int) -> None:
+        server = state.server(environment, model, version)
+        if server is None:
+            raise ResourceError(f"{environment}: {model} version {version} is not launched; launch it first")
+        if not self._servers.is_ready(server):
+            raise ResourceError(f"{server.name} is not ready and gets no traffic; launch it again")
+        self._proxy(state).await_healthy(server.backend)
+
+    def routes(self, environment: Environment, model: str) -> Mapping[int, int]:
+        """The shares as the proxy has them (while it is down: as it will have them); empty if not routed."""
+        state = self._state()
+        proxy = self._proxy(state)
+        shares = proxy.shares(environment) if proxy.is_ready() else state.shares.get(environment, {})
+        return dict(shares.get(model, {}))
+
+    def traffic(self, environment: Environment, model: str) -> list[Traffic]:
+        """What the proxy has counted, by version: attempts, and whole milliseconds."""
+        state = self._state()
+        proxy = self._proxy(state)
+        if not proxy.is_ready():
+            return []
+        hosts, latencies = proxy.hosts(), proxy.latencies()
+        counted = []
+        for server in state.servers:
+            if (server.environment, server.model) == (environment, model):
+                counts = hosts.get(server.name, HostCounts())
+                times = latencies.get(server.name, {}) if counts.total else {}
+                counted.append(Traffic(model, server.version, counts.total, counts.errors, times))
+        return counted
+
+    # -- its parts ------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Alone, across processes."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.chmod(0o700)
+        except OSError as error:
+            raise ResourceError(
+                f"{self.folder}: cannot be prepared ({error.strerror}); make it writable or set MLCICD_HOME"
+            ) from error
+        with exclusive(self.folder / "lock"):
+            yield
+
+    def _state(self) -> State:
+        return load(self.folder / "state.json")
+
+    def _save(self, state: State) -> None:
+        save(self.folder / "state.json", state)
+
+    def _proxy(self, state: State) -> Proxy:
+        return Proxy(self.folder / "envoy", state.admin_port)
+
+    def _publish_routes(self, state: State, environment: Environment) -> None:
+        backends = [server.backend for server in state.servers]
+        self._proxy(state).publish_routes(environment, backends, state.shares.get(environment, {}))
+
+    def _programs(self, state: State) -> list[Program]:
+        proxy = Program(_PROXY, self._proxy(state).command(), start_s=1, retries=10, stop_s=10, always=True)
+        return [proxy, *(self._servers.program(server) for server in state.servers)]

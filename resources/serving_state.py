@@ -1,0 +1,181 @@
+"""What a serving folder remembers: ports, launched versions and shares; and the lock to change it."""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from resources.envoy import HOST, Backend
+from resources.protocols import Environment, ResourceError
+
+FORMAT = 1
+_ENVIRONMENTS: tuple[Environment, ...] = ("staging", "production")
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A version that has a server."""
+
+    environment: Environment
+    model: str
+    version: int
+    digest: str
+    port: int
+    launched_at: str  # ISO 8601, UTC; an approval had to be valid then
+    approved: bool  # whether an approval lies beside the verdict
+
+    @property
+    def backend(self) -> Backend:
+        """As the proxy sees it."""
+        return Backend(self.environment, self.model, self.version, self.port)
+
+    @property
+    def name(self) -> str:
+        """As the supervisor calls it."""
+        return self.backend.cluster
+
+
+@dataclass(frozen=True)
+class State:
+    """What should run; the processes are brought in line with it."""
+
+    admin_port: int = 0
+    ports: Mapping[Environment, int] = field(default_factory=dict)
+    servers: tuple[Launched, ...] = ()
+    shares: Mapping[Environment, Mapping[str, Mapping[int, int]]] = field(default_factory=dict)
+
+    def server(self, environment: Environment, model: str, version: int) -> Launched | None:
+        """The launched version, if there is one."""
+        wanted = (environment, model, version)
+        found = (s for s in self.servers if (s.environment, s.model, s.version) == wanted)
+        return next(found, None)
+
+    def with_server(self, server: Launched) -> "State":
+        """With a server added, or put in the place of the same version's."""
+        return replace(self.without(server), servers=(*self.without(server).servers, server))
+
+    def without(self, server: Launched) -> "State":
+        """Without a version's server."""
+        same = (server.environment, server.model, server.version)
+        kept = tuple(s for s in self.servers if (s.environment, s.model, s.version) != same)
+        return replace(self, servers=kept)
+
+    def with_shares(self, environment: Environment, model: str, split: Mapping[int, int]) -> "State":
+        """With a model's shares replaced."""
+        of_environment = {**self.shares.get(environment, {}), model: dict(split)}
+        return replace(self, shares={**self.shares, environment: of_environment})
+
+    def share(self, server: Launched) -> int:
+        """A version's percent of its model's traffic."""
+        return self.shares.get(server.environment, {}).get(server.model, {}).get(server.version, 0)
+
+    def with_free_ports(self) -> "State":
+        """Keep every port that is still free, choose another for the rest. For when nothing of ours runs."""
+        taken: set[int] = set()
+
+        def keep(port: int) -> int:
+            chosen = port if port and port not in taken and is_free(port) else free_port(taken)
+            taken.add(chosen)
+            return chosen
+
+        return replace(
+            self,
+            admin_port=keep(self.admin_port),
+            ports={environment: keep(self.ports.get(environment, 0)) for environment in _ENVIRONMENTS},
+            servers=tuple(replace(server, port=keep(server.port)) for server in self.servers),
+        )
+
+    def free_port(self) -> int:
+        """A free port that is not promised to another process of this folder either."""
+        return free_port({self.admin_port, *self.ports.values(), *(server.port for server in self.servers)})
+
+
+def is_free(port: int) -> bool:
+    """Whether a port can be listened on now."""
+    try:
+        with socket.create_server((HOST, port)):
+            return True
+    except OSError:
+        return False
+
+
+def free_port(taken: set[int]) -> int:
+    """A port that is free now and not among the taken."""
+    while True:
+        with socket.create_server((HOST, 0)) as probe:
+            port = int(probe.getsockname()[1])
+        if port not in taken:
+            return port
+
+
+# -- on disk --------------------------------------------------------------------------------------------
+
+
+def load(path: Path) -> State:
+    """Read the state; empty when there is none. Raises ResourceError for one that cannot be read."""
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return State()
+    except (OSError, ValueError) as error:
+        raise ResourceError(f"{path}: cannot be read ({error}); remove it to start anew") from error
+    if found.get("format") != FORMAT:
+        raise ResourceError(f"{path}: is not of format {FORMAT}; remove it to start anew")
+    return _read(found)
+
+
+def _read(found: Mapping[str, Any]) -> State:
+    shares = {
+        environment: {model: {int(v): w for v, w in split.items()} for model, split in models.items()}
+        for environment, models in found["shares"].items()
+    }
+    servers = tuple(Launched(**server) for server in found["servers"])
+    return State(found["admin_port"], found["ports"], servers, shares)
+
+
+def save(path: Path, state: State) -> None:
+    """Write the state; it is there whole or not at all."""
+    write_whole(path, json.dumps({"format": FORMAT, **asdict(state)}, indent=1))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file at once: a reader, or a watcher, sees the old or the new; raises ResourceError."""
+    scratch = path.with_name(f".{path.name}.new")
+    try:
+        with scratch.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except OSError as error:
+        raise ResourceError(f"{path}: cannot be written ({error.strerror}); make it writable") from error
+
+
+@contextmanager
+def exclusive(path: Path, *, patience_s: float = 120.0) -> Iterator[None]:
+    """Hold the folder's lock, across processes and threads; raises ResourceError when it stays taken."""
+    deadline = time.monotonic() + patience_s
+    try:
+        file = path.open("a")
+    except OSError as error:
+        raise ResourceError(f"{path}: cannot be opened ({error.strerror}); make it writable") from error
+    with file:
+        while not _locked(file.fileno()):
+            if time.monotonic() > deadline:
+                raise ResourceError(f"{path}: another process has changed the servers for {patience_s:g} s")
+            time.sleep(0.05)
+        yield
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
