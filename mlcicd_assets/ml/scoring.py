@@ -76,7 +76,10 @@ class Scorer:
     def predict(self, records: pl.DataFrame) -> Predictions:
         """Score raw records; further columns are ignored. Raises ScoringError."""
         features = self.features(records)
-        probabilities: np.ndarray = self._session.run(["probabilities"], model_arrays(features))[0]
+        try:
+            probabilities: np.ndarray = self._session.run(["probabilities"], model_arrays(features))[0]
+        except Exception as error:
+            raise ScoringError(f"{self.signature.model}: ONNX Runtime failed: {error}") from error
         positive = probabilities[:, self.signature.classes.index(1)] >= self.signature.threshold
         labels = np.where(positive, 1, 0).astype(np.int64)
         return Predictions(probabilities, labels)
@@ -88,7 +91,7 @@ class Scorer:
             plan = self._function(checked.lazy(), **self._lookups).select(self._casts)
             options = {} if checked.height > _MANY else {"optimizations": _PLAIN}
             features: pl.DataFrame = plan.collect(**options)
-        except (PolarsError, TypeError, ValueError, AttributeError) as error:
+        except Exception as error:
             raise ScoringError(f"{self.signature.model}: the features function failed: {error}") from error
         if features.height != checked.height:
             raise ScoringError(
@@ -101,12 +104,11 @@ class Scorer:
         # Inputs have one schema, so the output has one too: it is worked out once, against the signature.
         try:
             plan = self._function(pl.LazyFrame(schema=self._schema), **self._lookups)
-            schema = plan.collect_schema()
-        except (PolarsError, TypeError, ValueError, AttributeError) as error:
+            casts = model_columns(plan.collect_schema())
+        except Exception as error:
             raise PackageError(
                 f"{self.package.folder}/features.py: failed on its own inputs: {error}"
             ) from error
-        casts = model_columns(schema)
         found = dict(plan.select(casts).collect_schema())
         if list(found.items()) != list(self._types.items()):
             raise PackageError(
@@ -127,17 +129,33 @@ class Scorer:
         return chosen
 
     def _cast(self, records: pl.DataFrame) -> pl.DataFrame:
-        columns = []
-        for name, dtype in self._schema.items():
-            try:
-                column = records[name]
-                columns.append(column if column.dtype == dtype else column.cast(dtype))
-            except PolarsError as error:
-                found = records.schema[name]
-                raise ScoringError(
-                    f"{self.signature.model}: column {name!r} must be {dtype}, not {found}: {error}"
-                ) from error
-        return pl.DataFrame(columns)
+        try:
+            return pl.DataFrame([_converted(records[name], dtype) for name, dtype in self._schema.items()])
+        except ScoringError as error:
+            raise ScoringError(f"{self.signature.model}: {error}") from error.__cause__
+
+
+def _converted(column: pl.Series, dtype: pl.DataType) -> pl.Series:
+    if column.dtype == dtype:
+        return column
+    wanted = f"column {column.name!r} must be {dtype}, not {column.dtype}"
+    if column.dtype != pl.Null and _kind(column.dtype) != _kind(dtype):
+        raise ScoringError(wanted)
+    try:
+        converted = column.cast(dtype)
+    except PolarsError as error:
+        raise ScoringError(f"{wanted}: {error}") from error
+    if column.dtype.is_float() and dtype.is_integer() and (converted != column).any():
+        raise ScoringError(f"{wanted}: it has fractions")
+    return converted
+
+
+def _kind(dtype: pl.DataType) -> str:
+    if dtype.is_numeric():
+        return "number"
+    if dtype.is_temporal():
+        return "time"
+    return "text" if dtype in (pl.String, pl.Categorical, pl.Enum) else str(dtype)
 
 
 def _session(package: Package) -> "onnxruntime.InferenceSession":

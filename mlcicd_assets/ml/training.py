@@ -160,8 +160,7 @@ def _check_scores(estimator: Any, table: Any) -> None:
 
 
 def _params(estimator: Any) -> dict[str, str | int | float | bool | None]:
-    params = estimator.get_params(deep=True)
-    plain = {
-        name: value for name, value in params.items() if isinstance(value, str | int | float | bool | None)
-    }
-    return dict(sorted(plain.items()))
+    params = sorted(estimator.get_params(deep=True).items())
+    plain = {name: value for name, value in params if isinstance(value, str | int | float | bool | None)}
+    # JSON has no NaN: scikit-learn's default encoded_missing_value is one.
+    return {name: str(value) if value != value else value for name, value in plain.items()}
