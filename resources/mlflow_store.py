@@ -6,6 +6,9 @@ URI) belongs to the user's code alone.
 
 import logging
 import os
+import shutil
+import sqlite3
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,7 +117,39 @@ def _connect(uri: str) -> "MlflowClient":
 
     database.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{database}.lock", timeout=_LOCK_SECONDS):
+        if not database.exists():
+            _make(database)
         return MlflowClient(uri, uri)
+
+
+def _make(database: Path) -> None:
+    """Run MLflow's fifty migrations on a file aside, then put it in place: whole or not at all.
+
+    Nothing of it need survive a power cut before it is in place, so SQLite does not wait for the disk.
+    """
+    from mlflow import MlflowClient
+    from sqlalchemy import Engine, event
+
+    with tempfile.TemporaryDirectory(dir=database.parent, prefix=".new-") as folder:
+        aside, whole = Path(folder) / "aside.db", Path(folder) / "whole.db"
+
+        def hasty(connection: Any, _record: Any) -> None:
+            sqlite = isinstance(connection, sqlite3.Connection)
+            file = connection.execute("PRAGMA database_list").fetchone()[2] if sqlite else ""
+            if file and aside.samefile(file):
+                connection.execute("PRAGMA synchronous = OFF")
+                connection.execute("PRAGMA journal_mode = MEMORY")
+
+        event.listen(Engine, "connect", hasty)
+        try:
+            MlflowClient(f"sqlite:///{aside}", f"sqlite:///{aside}")
+        finally:
+            event.remove(Engine, "connect", hasty)
+        # A copy, because MLflow keeps its connection to the file aside.
+        shutil.copyfile(aside, whole)
+        with whole.open("rb") as file:
+            os.fsync(file.fileno())
+        whole.replace(database)
 
 
 def _sqlite_file(uri: str) -> Path | None:

@@ -1,0 +1,80 @@
+"""The source repository, read by the system's git."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from resources.protocols import ResourceError, Revision
+
+NONE = Revision("none", dirty=False, author="")
+_SECONDS = 30
+
+
+class SystemGit:
+    """`root` is any folder of the working tree."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def __repr__(self) -> str:
+        return f"SystemGit({self._root})"
+
+    def revision(self) -> Revision:
+        """The checked-out state; commit "none" outside a repository, without git, or before a first commit.
+
+        Raises ResourceError where there is a repository that git will not read.
+        """
+        try:
+            if self._run("rev-parse", "--is-inside-work-tree").stdout.strip() != "true":
+                return NONE
+            head = self._run("log", "-1", "--format=%H%n%an <%ae>")
+        except FileNotFoundError:
+            return NONE
+        if head.returncode:
+            return Revision("none", dirty=True, author="")
+        commit, author = head.stdout.strip().split("\n", 1)
+        return Revision(commit, dirty=bool(self._run("status", "--porcelain").stdout.strip()), author=author)
+
+    def _run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(self._root), *arguments],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_SECONDS,
+                check=False,
+                env=_environment(),
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ResourceError(
+                f"git {arguments[0]} in {self._root} did not answer in {_SECONDS} s: try it by hand"
+            ) from error
+        if "dubious ownership" in done.stderr:
+            raise ResourceError(
+                f"git refuses {self._root}, which belongs to another user. "
+                f"If you trust it, run: git config --global --add safe.directory {self._root.absolute()}"
+            )
+        if done.returncode and not _expected(done.stderr):
+            lines = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
+            raise ResourceError(f"git {arguments[0]} failed in {self._root}: {lines[0]}")
+        return done
+
+
+def _expected(message: str) -> bool:
+    """No repository, or one without commits."""
+    return any(
+        text in message
+        for text in (
+            "not a git repository",
+            "does not have any commits",
+            "cannot change to",
+            "bad default revision",
+        )
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Messages in English, no prompt, no lock taken for a mere look; a hook's GIT_DIR is not meant for us."""
+    inherited = {key: value for key, value in os.environ.items() if key not in {"GIT_DIR", "GIT_WORK_TREE"}}
+    return {**inherited, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
