@@ -58,7 +58,7 @@ def write_catalogue(folder: Path, *, risk: str = "low") -> Catalogue:
     for name, declaration in (("orders", ORDERS), ("shops", SHOPS), ("shop_risk", MODEL)):
         (folder / name).mkdir(parents=True)
         (folder / name / "defs.yaml").write_text(declaration.replace("RISK", risk))
-        for file in ("dataset", "features", "model"):
-            (folder / name / f"{file}.py").write_text(f"NAME = {name!r}\n")
+        for file, object_name in (("dataset", "Contract"), ("features", "features"), ("model", "estimator")):
+            (folder / name / f"{file}.py").write_text(f"{object_name} = {name!r}\n")
         (folder / name / "upstream.py").write_text(UPSTREAM.replace("NAME", name))
     return load_all(folder)

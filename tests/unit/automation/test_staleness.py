@@ -190,7 +190,7 @@ def test_a_changed_lookup_makes_every_partitions_features_stale(catalogue: Catal
 
 def test_changed_code_makes_its_stage_and_what_follows_stale(catalogue: Catalogue) -> None:
     world = World(catalogue)
-    (catalogue.models["shop_risk"].folder / "model.py").write_text("NAME = 'another estimator'\n")
+    (catalogue.models["shop_risk"].folder / "model.py").write_text("estimator = 'another'\n")
     before, world.codes = world.codes, current_codes(catalogue)
 
     stale = world.stale()

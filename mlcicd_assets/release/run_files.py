@@ -1,0 +1,40 @@
+"""Where a training run keeps what the stages hand on, and the ledger's pointers to it."""
+
+import json
+from dataclasses import dataclass
+
+PACKAGE = "package"
+VERDICT = "verdict.json"
+EVALUATION = "evaluation.json"
+TRAINING = "training.json"
+ESTIMATOR = "estimator.skops"
+HOLDOUT_SCORES = "holdout_scores.parquet"
+APPROVAL = "approval.json"
+
+
+def candidate_pointer(model: str) -> str:
+    """The ledger's pointer to the last trained package."""
+    return f"candidate/{model}"
+
+
+def champion_pointer(model: str) -> str:
+    """The ledger's pointer to the version that serves."""
+    return f"champion/{model}"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained package and the run that made it."""
+
+    run_id: str
+    digest: str
+
+    def text(self) -> str:
+        """As the ledger's pointer keeps it."""
+        return json.dumps({"run": self.run_id, "digest": self.digest}, sort_keys=True)
+
+    @classmethod
+    def parse(cls, text: str) -> "Candidate":
+        """Read what the pointer keeps."""
+        value = json.loads(text)
+        return cls(value["run"], value["digest"])
