@@ -125,7 +125,7 @@ def load(path: Path) -> State:
         return State()
     except (OSError, ValueError) as error:
         raise ResourceError(f"{path}: cannot be read ({error}); remove it to start anew") from error
-    if found.get("format") != FORMAT:
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise ResourceError(f"{path}: is not of format {FORMAT}; remove it to start anew")
     return _read(found)
 

@@ -135,6 +135,10 @@ class Supervisor:
 
     def configure(self, programs: Iterable[Program]) -> None:
         """Write its configuration; a running one takes it up with `add` and `remove`."""
+        if "%" in str(self.folder):
+            raise ResourceError(
+                f"{self.folder}: supervisord takes no '%' in a path; choose another MLCICD_HOME"
+            )
         (self.folder / "logs").mkdir(mode=0o700, exist_ok=True)
         write_whole(self.folder / "supervisord.conf", render(self._identity, self.socket, programs))
 
