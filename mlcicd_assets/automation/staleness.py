@@ -188,9 +188,14 @@ class _Assessment:
         new = [
             partition
             for _, partition in self._upstream(place)
-            if partition and used and partition > min(used) and partition not in used
+            if used and partition and partition not in used and not self._seen(table, partition, record)
         ]
         return f"{table}@{new[0]} is new" if new else ""
+
+    def _seen(self, table: str, partition: str, trained: Materialization) -> bool:
+        """Whether a partition was there when the model was trained: too few of its labels were known."""
+        made = self.known.get((table, partition))
+        return made is not None and made.at <= trained.at
 
     def _upstream(self, place: Place) -> list[Place]:
         owner, stage = place[0].split("/")

@@ -233,8 +233,7 @@ def failed_gates(session: Session, model: str) -> list[str]:
 
 def _gate_lines(candidate: Report | None) -> list[str]:
     return [
-        f"gate {gate['name']}: {_value(gate['value'])} is not {gate['bound']}"
-        + (f" ({gate['message']})" if gate["message"] else "")
+        f"gate {gate['name']}: {gate['message'] or _value(gate['value']) + ' is not ' + gate['bound']}"
         for gate in (candidate or {}).get("failed_gates", [])
     ]
 

@@ -145,6 +145,16 @@ def test_a_newly_landed_partition_makes_its_chain_and_the_model_stale(catalogue:
     assert partition_range(world.assess()) == "2026-04...2026-04"
 
 
+def test_a_partition_whose_labels_were_not_known_yet_was_seen(catalogue: Catalogue) -> None:
+    world = World(catalogue)
+    world.released([f"orders/features@{month}" for month in MONTHS[:2]], digest="d2")
+
+    assert world.stale() == {}
+
+    world.change("orders/features", "2026-03", at="2026-04-02T00:00:00+00:00")
+    assert world.stale()["shop_risk/trained_model"] == "data changed: orders/features@2026-03 is new"
+
+
 def test_a_partition_before_the_training_window_concerns_no_model(catalogue: Catalogue) -> None:
     world = World(catalogue)
     world.released([f"orders/features@{month}" for month in MONTHS[1:]], digest="d2")

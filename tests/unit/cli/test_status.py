@@ -71,7 +71,7 @@ def test_failed_gates_are_named_with_value_and_bound(world: Any, mlcicd: Any) ->
     result = mlcicd(world, "status")
 
     assert "verdict failed, not registered" in result.stdout
-    assert "gate roc_auc: 0.52 is not >= 0.6" in result.stdout
+    assert "gate roc_auc: roc_auc 0.52 is not >= 0.6" in result.stdout
 
 
 def test_a_verdict_with_a_foreign_signature_is_told_as_refused(world: Any, mlcicd: Any) -> None:
