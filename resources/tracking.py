@@ -16,8 +16,8 @@ from resources.protocols import ResourceError, Run
 _PER_BATCH = 100
 _LONGEST = {"param": 6000, "tag": 5000}
 
-# What surrounds a run while it is open: (store, run, tags) -> context manager.
-Surrounding = Callable[[MlflowStore, Run, Mapping[str, str]], AbstractContextManager[None]]
+# What surrounds a run while it is open: (store, run id, experiment, name, tags) -> context manager.
+Surrounding = Callable[[MlflowStore, str, str, str, Mapping[str, str]], AbstractContextManager[None]]
 
 
 class MlflowTracking:
@@ -42,9 +42,8 @@ class MlflowTracking:
         with self._store.explained():
             made = client.create_run(experiment_id, tags=_tags({**_origin(tags), **tags}), run_name=name)
         run = Run(made.info.run_id, self._address(made.info))
-        around = self._surrounding(self._store, run, tags) if self._surrounding else nullcontext()
         try:
-            with around:
+            with self._around(run.id, experiment, name, tags):
                 yield run
         except BaseException as error:
             self._end(run.id, "FAILED", because=error)
@@ -96,6 +95,13 @@ class MlflowTracking:
         client = self._store.client()
         with self._store.explained():
             return self._address(client.get_run(run_id).info)
+
+    def _around(
+        self, run_id: str, experiment: str, name: str, tags: Mapping[str, str]
+    ) -> AbstractContextManager[None]:
+        if self._surrounding is None:
+            return nullcontext()
+        return self._surrounding(self._store, run_id, experiment, name, tags)
 
     def _address(self, info: Any) -> str:
         pages = self._store.ui or (self._store.uri if self._store.uri.startswith("http") else None)
