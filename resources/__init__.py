@@ -7,7 +7,9 @@ from typing import Any
 
 from resources.home import Home
 
-PROJECT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[1]
+# The checkout; installed as a library, the project is where the command runs.
+PROJECT = _ROOT if (_ROOT / "pyproject.toml").is_file() else Path.cwd()
 
 
 def home(environment: Mapping[str, str] | None = None) -> Home:
@@ -21,27 +23,31 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     `MLCICD_LAKE_URI`, `MLFLOW_TRACKING_URI` and `MLCICD_LEDGER_URL` replace the embedded backends; nothing is
     opened here, so that loading definitions stays light.
     """
+    from resources.dagster_mlflow_bridge import active_run
     from resources.git import SystemGit
     from resources.keys import FileKeys
     from resources.lake import DeltaLake
     from resources.landing import LandingFolder
     from resources.ledger import SqlLedger
+    from resources.mlflow_store import MlflowStore
     from resources.records import SqlRecords
     from resources.registry import MlflowRegistry
+    from resources.reports import ReportFolder
     from resources.serving_local import LocalServing
     from resources.tracking import MlflowTracking
 
     env = os.environ if environment is None else environment
     place = home(env)
-    tracking = env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{place.mlflow}/mlflow.db"
+    store = MlflowStore.from_environment(env, place.mlflow)
     return {
         "lake": DeltaLake(env.get("MLCICD_LAKE_URI") or str(place.lake)),
         "landing": LandingFolder(place.path),
         "records": SqlRecords(env.get("MLCICD_RECORDS_URL") or f"sqlite:///{place.path}/records.db"),
-        "tracking": MlflowTracking(tracking),
-        "registry": MlflowRegistry(tracking),
-        "ledger": SqlLedger(env.get("MLCICD_LEDGER_URL") or f"sqlite:///{place.path}/ledger.db"),
-        "keys": FileKeys(place.keys),
+        "tracking": MlflowTracking(store, surrounding=active_run),
+        "registry": MlflowRegistry(store),
+        "ledger": SqlLedger(env.get("MLCICD_LEDGER_URL") or f"sqlite:///{place.ledger}"),
+        "keys": FileKeys.from_environment(place.keys, env),
+        "reports": ReportFolder(place.reports),
         "serving": LocalServing(place.serving),
         "git": SystemGit(PROJECT),
     }

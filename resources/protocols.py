@@ -257,9 +257,20 @@ class Ledger(Protocol):
         """The value of a pointer, for example `champion/flight_delay` → `"3"`."""
         ...
 
-    def move(self, name: str, *, expected: str | None, new: str | None, action: str, model: str, actor: str,
-             reason: str = "", version: int | None = None, digest: str | None = None,
-             details: Mapping[str, Any] | None = None) -> Entry:
+    def move(
+        self,
+        name: str,
+        *,
+        expected: str | None,
+        new: str | None,
+        action: str,
+        model: str,
+        actor: str,
+        reason: str = "",
+        version: int | None = None,
+        digest: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> Entry:
         """Compare-and-set a pointer and add its line in one transaction; raises Conflict."""
         ...
 
@@ -269,6 +280,14 @@ class Ledger(Protocol):
 
     def verify(self) -> int:
         """Prove the chain and the pointers; returns the number of lines, raises ResourceError at the break."""
+        ...
+
+
+class Reports(Protocol):
+    """Where pages for people are put."""
+
+    def save(self, name: str, page: str) -> str:
+        """Keep an HTML page under `name` ("flight_delay/1a2b.html"); returns the path or address to open."""
         ...
 
 
@@ -383,4 +402,3 @@ class Git(Protocol):
     def revision(self) -> Revision:
         """The checked-out state."""
         ...
-

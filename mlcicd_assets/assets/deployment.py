@@ -8,7 +8,8 @@ from pathlib import Path
 import dagster as dg
 
 from mlcicd_assets.assets.candidates import champion, registered_candidate
-from mlcicd_assets.assets.model_options import asset_options
+from mlcicd_assets.assets.expected import expected_failures
+from mlcicd_assets.assets.model_options import asset_options, remember_stage
 from mlcicd_assets.assets.releases import prepare, sample_answers
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.thresholds import parse_duration
@@ -21,6 +22,7 @@ from resources.protocols import (
     Lake,
     Ledger,
     ModelVersion,
+    Records,
     Registry,
     Release,
     ResourceError,
@@ -38,6 +40,7 @@ def deployment(lane: ModelLane) -> dg.AssetsDefinition:
         pool=f"promote_{model}",
         description=f"The champion of {model} on the production address.",
     )
+    @expected_failures()
     def _deployment(
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
@@ -46,7 +49,9 @@ def deployment(lane: ModelLane) -> dg.AssetsDefinition:
         ledger: dg.ResourceParam[Ledger],
         keys: dg.ResourceParam[Keys],
         serving: dg.ResourceParam[ServingTarget],
+        records: dg.ResourceParam[Records],
     ) -> dg.MaterializeResult:
+        started = time.perf_counter()
         current = champion(ledger, registry, model)
         version = registered_candidate(lane, ledger, registry, tracking, keys)
         serving.start()
@@ -61,6 +66,7 @@ def deployment(lane: ModelLane) -> dg.AssetsDefinition:
             address = serving.status().addresses["production"]
             answers = sample_answers(lane, lake, release, address)
         retire_others(lane, serving, version.version)
+        remember_stage(context, records, lane, "deployment", version.digest, started)
         return dg.MaterializeResult(
             metadata={
                 "version": version.version,

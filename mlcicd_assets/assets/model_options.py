@@ -1,11 +1,14 @@
 """What every asset of a model shares."""
 
+import time
 from typing import Any
 
 import dagster as dg
 
+from mlcicd_assets.assets.recording import remember
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.code_versions import model_stage
+from resources.protocols import Records
 
 STAGES = (
     "trained_model",
@@ -32,3 +35,23 @@ def asset_options(lane: ModelLane, stage: str, kinds: set[str]) -> dict[str, Any
         "tags": {"lane": "model", "risk": lane.model.risk},
         "kinds": kinds,
     }
+
+
+def remember_stage(
+    context: dg.AssetExecutionContext,
+    records: Records,
+    lane: ModelLane,
+    stage: str,
+    content: str,
+    started: float,
+) -> None:
+    """Record a stage that was made of the stage before; `started` is `time.perf_counter()` at its start."""
+    before = f"{lane.model.name}/{STAGES[STAGES.index(stage) - 1]}"
+    contents = {record.asset: record.content for record in records.all()}
+    remember(
+        context,
+        records,
+        inputs={before: contents[before]} if before in contents else {},
+        content=content,
+        seconds=time.perf_counter() - started,
+    )

@@ -9,18 +9,13 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from mlcicd_assets.assets.expected import EXPECTED
 from mlcicd_assets.assets.recording import remember
 from mlcicd_assets.ml.catalogue import DataLane
 from mlcicd_assets.ml.code_versions import data_stage
-from mlcicd_assets.ml.contracts import ContractBroken
 from mlcicd_assets.ml.declarations import DatasetDeclaration
-from mlcicd_assets.ml.features import FeaturesError
 from mlcicd_assets.ml.periods import FORMATS
-from mlcicd_assets.ml.user_code import UserCodeError
-from resources.protocols import Records, ResourceError, TableVersion
-
-# What a person can mend: told in one sentence, without a traceback. Anything else is a fault of ours.
-EXPECTED = (ResourceError, UserCodeError, FeaturesError, ContractBroken)
+from resources.protocols import Records, TableVersion
 
 
 @dataclass(frozen=True)

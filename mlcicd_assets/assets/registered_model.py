@@ -1,15 +1,17 @@
 """`<model>/registered_model`: a version in the registry, for a package whose verdict says yes."""
 
 import tempfile
+import time
 from pathlib import Path
 
 import dagster as dg
 
 from mlcicd_assets.assets.candidates import candidate, prove_run
-from mlcicd_assets.assets.model_options import asset_options
+from mlcicd_assets.assets.expected import expected_failures
+from mlcicd_assets.assets.model_options import asset_options, remember_stage
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release.verdict import Verdict
-from resources.protocols import Keys, Ledger, ModelVersion, Registry, Tracking
+from resources.protocols import Keys, Ledger, ModelVersion, Records, Registry, Tracking
 
 
 def registered_model(lane: ModelLane) -> dg.AssetsDefinition:
@@ -20,13 +22,16 @@ def registered_model(lane: ModelLane) -> dg.AssetsDefinition:
         **asset_options(lane, "registered_model", {"mlflow"}),
         description=f"The version of {model} that wants to serve, with the proof that it may.",
     )
+    @expected_failures()
     def _registered_model(
         context: dg.AssetExecutionContext,
         tracking: dg.ResourceParam[Tracking],
         registry: dg.ResourceParam[Registry],
         ledger: dg.ResourceParam[Ledger],
         keys: dg.ResourceParam[Keys],
+        records: dg.ResourceParam[Records],
     ) -> dg.MaterializeResult:
+        started = time.perf_counter()
         trained = candidate(ledger, model)
         with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
             verdict = prove_run(lane, tracking, keys, trained, Path(scratch))
@@ -42,6 +47,7 @@ def registered_model(lane: ModelLane) -> dg.AssetsDefinition:
                 reason=f"{len(verdict.gates)} gates passed",
                 details={"run": trained.run_id},
             )
+        remember_stage(context, records, lane, "registered_model", version.digest, started)
         return dg.MaterializeResult(
             metadata=_shown(version, verdict, tracking.url(trained.run_id)),
             data_version=dg.DataVersion(trained.digest),
@@ -51,17 +57,17 @@ def registered_model(lane: ModelLane) -> dg.AssetsDefinition:
 
 
 def _lineage(lane: ModelLane, verdict: Verdict) -> dict[str, str]:
+    tables = {used.table: used.version for used in verdict.data}
+    partitions = [used.partition for used in verdict.data if used.partition]
     return {
-        "commit": verdict.commit,
+        "commit": verdict.commit + (" (dirty)" if verdict.dirty else ""),
         "risk": lane.model.risk,
         "owner": lane.model.owner,
         "lifecycle": "development",
         "verdict": "passed",
-        **{
-            f"data.{data.table}": f"version {data.version}, {data.content[:16]}"
-            for data in verdict.data
-            if data.partition is None
-        },
+        "holdout": f"{verdict.holdout.start} to {verdict.holdout.end}",
+        **{f"data.{table}": f"version {version}" for table, version in tables.items()},
+        **({"data.partitions": f"{partitions[0]} to {partitions[-1]}"} if partitions else {}),
     }
 
 

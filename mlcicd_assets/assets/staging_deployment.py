@@ -1,15 +1,17 @@
 """`<model>/staging_deployment`: the challenger on its own address, answering as it was evaluated."""
 
 import tempfile
+import time
 from pathlib import Path
 
 import dagster as dg
 
 from mlcicd_assets.assets.candidates import registered_candidate
-from mlcicd_assets.assets.model_options import asset_options
+from mlcicd_assets.assets.expected import expected_failures
+from mlcicd_assets.assets.model_options import asset_options, remember_stage
 from mlcicd_assets.assets.releases import prepare, sample_answers
 from mlcicd_assets.ml.catalogue import ModelLane
-from resources.protocols import Keys, Lake, Ledger, Registry, ServingTarget, Tracking
+from resources.protocols import Keys, Lake, Ledger, Records, Registry, ServingTarget, Tracking
 
 
 def staging_deployment(lane: ModelLane) -> dg.AssetsDefinition:
@@ -20,6 +22,7 @@ def staging_deployment(lane: ModelLane) -> dg.AssetsDefinition:
         **asset_options(lane, "staging_deployment", {"kserve", "envoy"}),
         description=f"The challenger of {model}, served on the staging address.",
     )
+    @expected_failures()
     def _staging_deployment(
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
@@ -28,7 +31,9 @@ def staging_deployment(lane: ModelLane) -> dg.AssetsDefinition:
         ledger: dg.ResourceParam[Ledger],
         keys: dg.ResourceParam[Keys],
         serving: dg.ResourceParam[ServingTarget],
+        records: dg.ResourceParam[Records],
     ) -> dg.MaterializeResult:
+        started = time.perf_counter()
         version = registered_candidate(lane, ledger, registry, tracking, keys)
         serving.start()
         with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
@@ -49,6 +54,7 @@ def staging_deployment(lane: ModelLane) -> dg.AssetsDefinition:
             digest=version.digest,
             details={"address": address},
         )
+        remember_stage(context, records, lane, "staging_deployment", version.digest, started)
         return dg.MaterializeResult(
             metadata={
                 "version": version.version,

@@ -8,7 +8,8 @@ VERDICT = "verdict.json"
 EVALUATION = "evaluation.json"
 TRAINING = "training.json"
 ESTIMATOR = "estimator.skops"
-HOLDOUT_SCORES = "holdout_scores.parquet"
+HOLDOUT = "holdout.parquet"
+REPORT = "evaluation.html"
 APPROVAL = "approval.json"
 
 

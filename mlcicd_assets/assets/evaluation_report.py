@@ -1,0 +1,225 @@
+"""`<model>/evaluation_report`: candidate and champion on the same holdout, and the signed verdict."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from mlcicd_assets.assets.candidates import candidate, champion
+from mlcicd_assets.assets.expected import expected_failures
+from mlcicd_assets.assets.model_options import asset_options
+from mlcicd_assets.assets.recording import remember
+from mlcicd_assets.ml.catalogue import ModelLane
+from mlcicd_assets.ml.evaluation import Champion, Evaluation, evaluate
+from mlcicd_assets.ml.feature_table import LABEL
+from mlcicd_assets.ml.gates import GateResult, decide
+from mlcicd_assets.ml.package import PackageError, read_package
+from mlcicd_assets.ml.parity import align
+from mlcicd_assets.ml.training_record import TrainingRecord, in_holdout
+from mlcicd_assets.release.run_files import EVALUATION, HOLDOUT, PACKAGE, REPORT, TRAINING, VERDICT
+from mlcicd_assets.release.verdict import ChampionVersion, DataVersion, Gate, Holdout, Verdict, seal
+from mlcicd_assets.reports.evaluation import render_evaluation
+from resources.protocols import (
+    Keys,
+    Lake,
+    Ledger,
+    ModelVersion,
+    Records,
+    Registry,
+    Reports,
+    ResourceError,
+    Tracking,
+)
+
+
+def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
+    """Measure the candidate, decide every gate once, and sign what was decided, passed or not."""
+    model = lane.model.name
+
+    @dg.asset(
+        **asset_options(lane, "evaluation_report", {"scikitlearn"}),
+        description=f"{model} on its most recent labelled {lane.model.holdout}, beside the champion.",
+    )
+    @expected_failures()
+    def _evaluation_report(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        tracking: dg.ResourceParam[Tracking],
+        registry: dg.ResourceParam[Registry],
+        ledger: dg.ResourceParam[Ledger],
+        keys: dg.ResourceParam[Keys],
+        records: dg.ResourceParam[Records],
+        reports: dg.ResourceParam[Reports],
+    ) -> dg.MaterializeResult:
+        started = time.perf_counter()
+        trained = candidate(ledger, model)
+        with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
+            folder = Path(scratch)
+            current = champion(ledger, registry, model)
+            opponent = _opponent(registry, current, folder / "champion")
+            evaluation = measure(lane, lake, tracking, trained.run_id, trained.digest, opponent, folder)
+            gates = decide(lane.model, evaluation)
+            verdict = verdict_of(lane, evaluation, gates, trained.run_id, datetime.now(UTC))
+            page = render_evaluation(evaluation, gates)
+            _keep(tracking, trained.run_id, folder, evaluation, seal(verdict, keys.private_key()), page)
+            link = reports.save(f"{model}/{trained.digest[:12]}.html", page)
+        ledger.append(
+            "verdict",
+            model,
+            actor=f"run {context.run_id}",
+            digest=trained.digest,
+            reason="passed" if verdict.passed else "; ".join(g.message for g in gates if not g.passed),
+            details={"run": trained.run_id, "passed": verdict.passed},
+        )
+        remember(
+            context,
+            records,
+            inputs={
+                f"{model}/trained_model": trained.digest,
+                "champion": current.digest if current else "none",
+            },
+            content=_content(evaluation, gates),
+            seconds=time.perf_counter() - started,
+        )
+        return dg.MaterializeResult(
+            metadata=_shown(evaluation, gates, verdict, link),
+            data_version=dg.DataVersion(_content(evaluation, gates)),
+        )
+
+    return _evaluation_report
+
+
+def _opponent(registry: Registry, current: ModelVersion | None, folder: Path) -> Champion | None:
+    """The champion's package; one that cannot be had is told to the gate, which then fails closed."""
+    if current is None:
+        return None
+    try:
+        place = registry.fetch(current.model, current.version, folder) / PACKAGE
+        return Champion(current.version, current.digest, read_package(place, expected=current.digest))
+    except (ResourceError, PackageError) as error:
+        return Champion(current.version, current.digest, None, str(error))
+
+
+def measure(
+    lane: ModelLane,
+    lake: Lake,
+    tracking: Tracking,
+    run_id: str,
+    digest: str,
+    opponent: Champion | None,
+    folder: Path,
+) -> Evaluation:
+    """Score the holdout's raw records through both packages."""
+    package = read_package(tracking.fetch(run_id, PACKAGE, folder), expected=digest)
+    record = TrainingRecord.model_validate_json(tracking.fetch(run_id, TRAINING, folder).read_bytes())
+    holdout = pl.read_parquet(tracking.fetch(run_id, HOLDOUT, folder))
+    dataset = lane.data.dataset
+    rows = _records(lane, lake, record, holdout)
+    aligned = align(rows, holdout, dataset.keys)
+    protected = aligned.select(pl.col(f"_{name}").alias(name) for name in dataset.protected)
+    return evaluate(
+        package,
+        rows,
+        aligned[LABEL],
+        training=record,
+        trained_scores=aligned["_score"].to_numpy(),
+        champion=opponent,
+        protected=protected if dataset.protected else None,
+    )
+
+
+def _records(lane: ModelLane, lake: Lake, record: TrainingRecord, holdout: pl.DataFrame) -> pl.DataFrame:
+    dataset = lane.data.dataset
+    partitions = [used.partition for used in record.data if used.partition is not None]
+    keys = holdout.select(pl.col(f"_{key}").alias(key) for key in dataset.keys)
+    rows = lake.scan(lane.data.table("validated_data"), partitions=partitions or None)
+    inside = rows.filter(in_holdout(record, dataset.time or ""))
+    return inside.join(keys.lazy(), on=dataset.keys, how="semi", nulls_equal=True).collect()
+
+
+def verdict_of(
+    lane: ModelLane, evaluation: Evaluation, gates: Sequence[GateResult], run_id: str, now: datetime
+) -> Verdict:
+    """Write down what the gates said about exactly this digest, and what it was made of."""
+    record, opponent = evaluation.training, evaluation.champion
+    return Verdict(
+        model=lane.model.name,
+        digest=evaluation.digest,
+        gates=tuple(
+            Gate(name=gate.name, value=gate.value, bound=gate.bound, passed=gate.passed, message=gate.message)
+            for gate in gates
+        ),
+        risk=lane.model.risk,
+        data=tuple(DataVersion.model_validate(used.model_dump()) for used in record.data),
+        commit=record.commit,
+        dirty=record.dirty,
+        holdout=Holdout(
+            start=record.holdout[0].isoformat(), end=record.holdout[1].isoformat(), rows=record.holdout_rows
+        ),
+        champion=ChampionVersion(version=opponent.version, digest=opponent.digest) if opponent else None,
+        run_id=run_id,
+        issued_at=now.isoformat(timespec="seconds"),
+    )
+
+
+def _keep(
+    tracking: Tracking, run_id: str, folder: Path, evaluation: Evaluation, verdict: bytes, page: str
+) -> None:
+    contents = {
+        EVALUATION: evaluation.model_dump_json(indent=1).encode(),
+        VERDICT: verdict,
+        REPORT: page.encode(),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+        tracking.store(run_id, folder / name, "")
+    measured = {name: value for name, value in evaluation.metrics.items() if value is not None}
+    tracking.log(run_id, metrics=measured)
+
+
+def _content(evaluation: Evaluation, gates: Sequence[GateResult]) -> str:
+    from mlcicd_assets.ml.fingerprint import value_fingerprint
+
+    said = [(gate.name, gate.value, gate.bound, gate.passed) for gate in gates]
+    return value_fingerprint({"digest": evaluation.digest, "gates": said})
+
+
+def _shown(
+    evaluation: Evaluation, gates: Sequence[GateResult], verdict: Verdict, link: str
+) -> dict[str, Any]:
+    from mlcicd_assets.reports.figures import PICTURES, data_uri, png
+
+    opponent = evaluation.champion
+    theirs = opponent.metrics if opponent else {}
+    metrics = [
+        dg.TableRecord({"metric": name, "challenger": _number(value), "champion": _number(theirs.get(name))})
+        for name, value in evaluation.metrics.items()
+    ]
+    decided = [
+        dg.TableRecord(
+            {"gate": gate.name, "value": _number(gate.value), "threshold": gate.bound, "passed": gate.passed}
+        )
+        for gate in gates
+    ]
+    pictures = "\n".join(f"![{name}]({data_uri(png(name, evaluation))})" for name in PICTURES)
+    return {
+        "verdict": "passed" if verdict.passed else "failed",
+        "gates": dg.MetadataValue.table(decided),
+        "metrics": dg.MetadataValue.table(metrics),
+        "compared with": f"champion version {opponent.version}" if opponent else "nothing: first release",
+        "holdout": f"{verdict.holdout.start} to {verdict.holdout.end}, {evaluation.rows} rows, "
+        f"{evaluation.positives} positive",
+        "pictures": dg.MetadataValue.md(pictures),
+        "report": dg.MetadataValue.path(link),
+    }
+
+
+def _number(value: float | None) -> str:
+    from mlcicd_assets.reports.evaluation import number
+
+    return number(value)

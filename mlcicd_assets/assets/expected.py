@@ -1,0 +1,47 @@
+"""Telling what a person can mend in one sentence, and leaving the traceback to our own faults."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from mlcicd_assets.ml.contracts import ContractBroken
+from mlcicd_assets.ml.evaluation import EvaluationError
+from mlcicd_assets.ml.features import FeaturesError
+from mlcicd_assets.ml.keeping import KeepingError
+from mlcicd_assets.ml.labels import LabelError
+from mlcicd_assets.ml.onnx_export import ExportError
+from mlcicd_assets.ml.package import PackageError
+from mlcicd_assets.ml.parity import AlignmentError
+from mlcicd_assets.ml.scoring import ScoringError
+from mlcicd_assets.ml.splits import NotEnoughData
+from mlcicd_assets.ml.training import TrainingError
+from mlcicd_assets.ml.user_code import UserCodeError
+from mlcicd_assets.serving.client import ServingError
+from resources.protocols import ResourceError
+
+EXPECTED = (
+    AlignmentError,
+    ContractBroken,
+    EvaluationError,
+    ExportError,
+    FeaturesError,
+    KeepingError,
+    LabelError,
+    NotEnoughData,
+    PackageError,
+    ResourceError,
+    ScoringError,
+    ServingError,
+    TrainingError,
+    UserCodeError,
+)
+
+
+@contextmanager
+def expected_failures() -> Iterator[None]:
+    """Turn a fault with a remedy into a Dagster failure that says just that."""
+    try:
+        yield
+    except EXPECTED as error:
+        raise dg.Failure(str(error), allow_retries=False) from None

@@ -1,0 +1,233 @@
+"""`<model>/trained_model`: a package that can be served, and the run that made it."""
+
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from mlcicd_assets.assets.expected import expected_failures
+from mlcicd_assets.assets.model_options import asset_options
+from mlcicd_assets.assets.recording import remember
+from mlcicd_assets.ml.catalogue import DataLane, ModelLane, read_reference
+from mlcicd_assets.ml.feature_table import ARRIVES, LABEL, TIME, model_columns
+from mlcicd_assets.ml.keeping import to_skops
+from mlcicd_assets.ml.package import Package
+from mlcicd_assets.ml.packaging import package_model
+from mlcicd_assets.ml.periods import end_of, overlapping
+from mlcicd_assets.ml.splits import NotEnoughData, Split, choose_windows, rows_of
+from mlcicd_assets.ml.training import Trained, new_estimator, scores, train
+from mlcicd_assets.ml.training_record import DataUsed, TrainingRecord, windows
+from mlcicd_assets.ml.user_code import load_function
+from mlcicd_assets.release.run_files import (
+    ESTIMATOR,
+    HOLDOUT,
+    PACKAGE,
+    TRAINING,
+    Candidate,
+    candidate_pointer,
+)
+from resources.protocols import Git, Lake, Ledger, Records, Revision, Tracking
+
+
+class TrainingConfig(dg.Config):
+    """How a run may differ from the declaration."""
+
+    as_of: str | None = None  # ISO 8601: train as if it were then; default: the end of the newest partition
+
+
+def trained_model(lane: ModelLane) -> dg.AssetsDefinition:
+    """Fit on the training window and build the package; tracked in a run of its own."""
+    model = lane.model.name
+
+    @dg.asset(
+        **asset_options(lane, "trained_model", {"scikitlearn", "onnx", "mlflow"}),
+        description=lane.model.description or f"{model}, trained on {lane.model.train} of features.",
+    )
+    @expected_failures()
+    def _trained_model(
+        context: dg.AssetExecutionContext,
+        config: TrainingConfig,
+        lake: dg.ResourceParam[Lake],
+        tracking: dg.ResourceParam[Tracking],
+        ledger: dg.ResourceParam[Ledger],
+        records: dg.ResourceParam[Records],
+        git: dg.ResourceParam[Git],
+    ) -> dg.MaterializeResult:
+        started = time.perf_counter()
+        revision = git.revision()
+        with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
+            material = gather(lane, lake, config.as_of)
+            tags = {"dagster_run_id": context.run_id, "commit": revision.commit, "dirty": str(revision.dirty)}
+            with tracking.run(model, f"{model} as of {material.split.as_of:%Y-%m-%d}", tags) as run:
+                made = make(lane, lake, material, Path(scratch), revision)
+                _keep(tracking, run.id, made, Path(scratch))
+            before = ledger.pointer(candidate_pointer(model))
+            ledger.move(
+                candidate_pointer(model),
+                expected=before,
+                new=Candidate(run.id, made.package.digest).text(),
+                action="trained",
+                model=model,
+                actor=f"run {context.run_id}",
+                digest=made.package.digest,
+                details={"run": run.id, "commit": revision.commit},
+            )
+        remember(
+            context,
+            records,
+            inputs=made.record.inputs(),
+            content=made.package.digest,
+            seconds=time.perf_counter() - started,
+        )
+        return dg.MaterializeResult(
+            metadata=_shown(made, tracking.url(run.id)), data_version=dg.DataVersion(made.package.digest)
+        )
+
+    return _trained_model
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is learned from, and what will be judged on, with the versions that were read."""
+
+    split: Split
+    train: pl.DataFrame
+    holdout: pl.DataFrame
+    data: list[DataUsed]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A trained package, and what is kept beside it."""
+
+    package: Package
+    trained: Trained
+    record: TrainingRecord
+    holdout: pl.DataFrame  # keys, label, protected columns, and `_score`: the estimator's own probability
+
+
+def gather(lane: ModelLane, lake: Lake, as_of: str | None) -> Material:
+    """Choose the windows and read them; raises NotEnoughData or ResourceError."""
+    table = lane.data.table("features")
+    version = lake.table_version(table)
+    stored = lake.versions(table)
+    moment = datetime.fromisoformat(as_of) if as_of else _newest(lane.data, lake, list(stored))
+    late = ARRIVES if lane.data.dataset.label and lane.data.dataset.label.arrives else None
+    about = [TIME, LABEL, *([late] if late else [])]
+    rows = lake.scan(table, version=version)
+    split = choose_windows(rows.select(about), lane.model, as_of=moment, arrives=late)
+    used = _used(lane.data, [key for key in stored if key is not None], split)
+    chosen = lake.scan(table, partitions=used, version=version)
+    return Material(
+        split,
+        rows_of(chosen, split.train, as_of=split.as_of, arrives=late).collect(),
+        rows_of(chosen, split.holdout, as_of=split.as_of, arrives=late).collect(),
+        [
+            DataUsed(table=table, partition=key, version=version, content=stored[key].content)
+            for key in (used or [None])
+        ],
+    )
+
+
+def _newest(data: DataLane, lake: Lake, keys: list[str | None]) -> datetime:
+    known = [key for key in keys if key is not None]
+    if known:
+        return end_of(data.dataset.partitions, max(known))
+    newest = lake.scan(data.table("features")).select(pl.col(TIME).max()).collect().item()
+    if not isinstance(newest, datetime):
+        raise NotEnoughData(f"{data.table('features')} has no rows; land records and materialize it first")
+    return newest
+
+
+def _used(data: DataLane, keys: list[str], split: Split) -> list[str] | None:
+    if data.dataset.partitions == "none":
+        return None
+    start, end = (moment.replace(tzinfo=None) for moment in (split.train.start, split.holdout.end))
+    return overlapping(data.dataset.partitions, keys, start, end)
+
+
+def make(lane: ModelLane, lake: Lake, material: Material, scratch: Path, revision: Revision) -> Made:
+    """Train and package, without touching anything outside `scratch`."""
+    started = time.perf_counter()
+    dataset = lane.data.dataset
+    names = model_columns(material.train.columns)
+    estimator = new_estimator(load_function(*read_reference(lane.folder, lane.model.estimator)))
+    fitted = train(estimator, material.train.select(names), material.train[LABEL], seed=lane.model.seed)
+    seconds = time.perf_counter() - started
+    package = package_model(
+        scratch / PACKAGE,
+        fitted,
+        model=lane.model.name,
+        threshold=lane.model.threshold,
+        features=read_reference(lane.data.folder, dataset.features or ""),
+        records=lake.scan(lane.data.table("validated_data")).head(1000).collect(),
+        hidden=dataset.hidden,
+        lookups={name: lake.scan(f"{name}/validated_data").collect() for name in dataset.lookups},
+    )
+    record = TrainingRecord.model_validate(
+        {
+            **windows(material.split),
+            "model": lane.model.name,
+            "digest": package.digest,
+            "data": material.data,
+            "features": names,
+            "params": dict(fitted.params),
+            "seed": lane.model.seed,
+            "seconds": round(seconds, 3),
+            "commit": revision.commit,
+            "dirty": revision.dirty,
+        }
+    )
+    about = [LABEL, *(f"_{name}" for name in [*dataset.keys, *dataset.protected])]
+    own = material.holdout.select(dict.fromkeys(about)).with_columns(
+        _score=pl.Series(scores(fitted.estimator, material.holdout.select(names)))
+    )
+    return Made(package, fitted, record, own)
+
+
+def _keep(tracking: Tracking, run_id: str, made: Made, scratch: Path) -> None:
+    (scratch / TRAINING).write_text(made.record.model_dump_json(indent=1))
+    (scratch / ESTIMATOR).write_bytes(to_skops(made.trained.estimator))
+    made.holdout.write_parquet(scratch / HOLDOUT)
+    tracking.store(run_id, scratch / PACKAGE, PACKAGE)
+    for name in (TRAINING, ESTIMATOR, HOLDOUT):
+        tracking.store(run_id, scratch / name, "")
+    tracking.log(
+        run_id,
+        params={**made.record.params, "train": str(made.record.train), "seed": made.record.seed},
+        metrics={"train_seconds": made.record.seconds, "train_rows": made.record.train_rows},
+        tags={"digest": made.package.digest, **made.record.inputs()},
+    )
+
+
+def _shown(made: Made, url: str) -> dict[str, Any]:
+    record = made.record
+    data = [
+        dg.TableRecord(
+            {
+                "table": used.table,
+                "partition": used.partition or "",
+                "version": used.version,
+                "data": used.content[:16],
+            }
+        )
+        for used in record.data
+    ]
+    return {
+        "digest": record.digest,
+        "training window": f"{record.train[0]:%Y-%m-%d} to {record.train[1]:%Y-%m-%d}",
+        "training rows": record.train_rows,
+        "holdout window": f"{record.holdout[0]:%Y-%m-%d} to {record.holdout[1]:%Y-%m-%d}",
+        "holdout rows": record.holdout_rows,
+        "rows without a label": record.excluded_rows,
+        "data": dg.MetadataValue.table(data),
+        "features": ", ".join(record.features),
+        "training seconds": record.seconds,
+        "commit": record.commit + (" (with uncommitted changes)" if record.dirty else ""),
+        "run": dg.MetadataValue.url(url) if url.startswith("http") else url,
+    }

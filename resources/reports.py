@@ -1,0 +1,31 @@
+"""Pages for people, as files in the home."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from resources.protocols import ResourceError
+
+
+class ReportFolder:
+    """Implements `Reports` in a local folder; a page appears whole or not at all."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def save(self, name: str, page: str) -> str:
+        """Write the page; raises ResourceError where the name or the folder does not allow it."""
+        path = self.root / name
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            raise ResourceError(f"{name!r} is no name for a report: it leaves {self.root}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+                file.write(page)
+            os.chmod(file.name, 0o644)  # noqa: PTH101  a page for people, made private by tempfile
+            Path(file.name).replace(path)
+        except OSError as error:
+            raise ResourceError(
+                f"{path}: the report cannot be written ({error.strerror}); make {self.root} writable"
+            ) from error
+        return str(path)
