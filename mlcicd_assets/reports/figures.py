@@ -1,0 +1,202 @@
+"""The pictures of an evaluation: small, colour-blind safe, PNG for metadata and themed SVG for pages."""
+
+import base64
+import io
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from mlcicd_assets.ml.curves import Curve, Shapes
+from mlcicd_assets.ml.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette ("Color Universal Design", 2008), told apart by line style as well. In a page each
+# becomes a CSS variable, so that one picture serves the light and the dark theme.
+INK, FAINT, MINE, THEIRS, SOFT = "#23272f", "#9aa1ab", "#0072b2", "#d55e00", "#cfe3f1"
+_VARIABLES = {INK: "ink", FAINT: "faint", MINE: "mine", THEIRS: "theirs", SOFT: "soft"}
+_SIZE = (4.0, 3.2)
+_STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "text.color": INK,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "mlcicd",
+}
+
+
+def png(name: str, evaluation: Evaluation) -> bytes:
+    """One of PICTURES on a white ground."""
+    return _drawn(name, evaluation, "png")
+
+
+def svg(name: str, evaluation: Evaluation) -> str:
+    """One of PICTURES to stand in a page that defines --ink, --faint, --mine, --theirs and --soft."""
+    text = _drawn(name, evaluation, "svg").decode()
+    text = text[text.index("<svg") :]
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, f"var(--{variable})")
+    # The page sets the size; a label tells screen readers what the drawing shows.
+    opening = rf'<svg viewBox="\1" role="img" aria-label="{name}">'
+    return re.sub(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', opening, text, count=1)
+
+
+def data_uri(picture: bytes) -> str:
+    """A PNG as a `data:` address."""
+    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+
+
+def _drawn(name: str, evaluation: Evaluation, kind: str) -> bytes:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        axes = figure.subplots()
+        if evaluation.shapes.roc.x:
+            PICTURES[name](axes, evaluation)
+        else:
+            _nothing(axes)
+        return _saved(figure, kind)
+
+
+def _saved(figure: "Figure", kind: str) -> bytes:
+    buffer = io.BytesIO()
+    settled: dict[str, Any] = (
+        {"metadata": {"Date": None}, "transparent": True} if kind == "svg" else {"dpi": 160}
+    )
+    figure.savefig(buffer, format=kind, **settled)
+    return buffer.getvalue()
+
+
+def _nothing(axes: "Axes") -> None:
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, "nothing to draw:\nthe scores define no curve", ha="center", va="center", color=FAINT)
+
+
+def _pair(axes: "Axes", evaluation: Evaluation, curve: Callable[[Shapes], Curve], metric: str) -> None:
+    mine = curve(evaluation.shapes)
+    axes.plot(mine.x, mine.y, color=MINE, label=_named("challenger", evaluation.metrics.get(metric)))
+    champion = evaluation.champion
+    theirs = curve(champion.shapes) if champion else Curve()
+    if champion and theirs.x:
+        label = _named(f"champion v{champion.version}", champion.metrics.get(metric))
+        axes.plot(theirs.x, theirs.y, color=THEIRS, linestyle="--", label=label)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+
+
+def _named(name: str, value: float | None) -> str:
+    return name if value is None else f"{name}, {value:.3f}"
+
+
+def _roc(axes: "Axes", evaluation: Evaluation) -> None:
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=":", label="chance")
+    _pair(axes, evaluation, lambda drawn: drawn.roc, "roc_auc")
+    axes.set(title="ROC", xlabel="false-positive rate", ylabel="true-positive rate")
+    axes.legend(loc="lower right")
+
+
+def _precision_recall(axes: "Axes", evaluation: Evaluation) -> None:
+    share = evaluation.positives / evaluation.rows
+    axes.axhline(share, color=FAINT, linewidth=1, linestyle=":", label=f"chance, {share:.3f}")
+    _pair(axes, evaluation, lambda drawn: drawn.precision_recall, "average_precision")
+    axes.set(title="Precision and recall", xlabel="recall", ylabel="precision")
+    axes.legend(loc="upper right")
+
+
+def _confusion(axes: "Axes", evaluation: Evaluation) -> None:
+    counts = evaluation.confusion
+    rows = [
+        [counts.true_negatives, counts.false_positives],
+        [counts.false_negatives, counts.true_positives],
+    ]
+    for down, row in enumerate(rows):
+        total = max(sum(row), 1)
+        for right, count in enumerate(row):
+            _cell(axes, right, down, count, count / total, right=right == down)
+    axes.set(title=f"Confusion at {evaluation.threshold:g}", xlim=(-0.5, 1.5), ylim=(1.5, -0.5))
+    axes.set_xticks([0, 1], ["no alarm", "alarm"])
+    axes.set_yticks([0, 1], ["negative", "positive"])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def _cell(axes: "Axes", x: int, y: int, count: int, share: float, *, right: bool) -> None:
+    from matplotlib.patches import Rectangle
+
+    axes.add_patch(
+        Rectangle((x - 0.47, y - 0.46), 0.94, 0.92, facecolor=MINE if right else THEIRS, alpha=0.14)
+    )
+    axes.text(x, y - 0.06, f"{count:,}", ha="center", va="center", fontsize=13, fontweight="bold")
+    axes.text(x, y + 0.2, f"{share:.1%} of the row", ha="center", va="center", fontsize=8)
+
+
+def _calibration(axes: "Axes", evaluation: Evaluation) -> None:
+    champion = evaluation.champion
+    top = 0.05
+    for drawn, colour, style, name in [
+        (champion.shapes if champion else Shapes(), THEIRS, "s--", "champion"),
+        (evaluation.shapes, MINE, "o-", "challenger"),
+    ]:
+        x, y = [b.predicted for b in drawn.calibration], [b.observed for b in drawn.calibration]
+        if x:
+            axes.plot(x, y, style, color=colour, markersize=4, label=name)
+            top = max(top, *x, *y)
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=":", label="perfect")
+    axes.set(xlim=(0, top * 1.06), ylim=(0, top * 1.06))
+    axes.set(title="Calibration", xlabel="mean score (tenths of the rows)", ylabel="share of positives")
+    axes.legend(loc="upper left")
+
+
+def _scores(axes: "Axes", evaluation: Evaluation) -> None:
+    drawn = evaluation.shapes.histogram
+    for counts, colour, style, name in [
+        (drawn.negatives, MINE, "-", "negative"),
+        (drawn.positives, THEIRS, "--", "positive"),
+    ]:
+        shares = [count / max(sum(counts), 1) for count in counts]
+        axes.stairs(shares, drawn.edges, color=colour, linestyle=style, linewidth=1.8, label=name)
+        axes.stairs(shares, drawn.edges, color=colour, fill=True, alpha=0.12)
+    axes.axvline(evaluation.threshold, color=FAINT, linewidth=1, linestyle=":", label="threshold")
+    axes.set(title="Scores", xlabel="score", ylabel="share of the class", xlim=(0, 1))
+    axes.legend(loc="upper right")
+
+
+def _alerts(axes: "Axes", evaluation: Evaluation) -> None:
+    share = evaluation.positives / evaluation.rows
+
+    def curve(drawn: Shapes) -> Curve:
+        # Each point of the ROC curve alerts on a known share of the rows.
+        alerted = [share * y + (1 - share) * x for x, y in zip(drawn.roc.x, drawn.roc.y, strict=True)]
+        return Curve(x=alerted, y=drawn.roc.y)
+
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=":", label="chance")
+    _pair(axes, evaluation, curve, "recall_at_1pct_alerts")
+    axes.set(title="Recall by alerts", xlabel="share of rows alerted", ylabel="recall", xlim=(0, 0.3))
+    axes.legend(loc="lower right", title="recall at 1 % alerts", title_fontsize=8)
+
+
+PICTURES: dict[str, Callable[["Axes", Evaluation], None]] = {
+    "roc": _roc,
+    "precision_recall": _precision_recall,
+    "alerts": _alerts,
+    "confusion": _confusion,
+    "calibration": _calibration,
+    "scores": _scores,
+}
