@@ -1,0 +1,54 @@
+"""From the declared label to a column of 1, 0 and null."""
+
+import polars as pl
+
+from mlcicd_assets.ml.declarations import Label
+from mlcicd_assets.ml.thresholds import Bound
+
+
+class LabelError(ValueError):
+    """A label column that cannot be learned; names the column, what was found and what is expected."""
+
+
+def label_column(label: Label, records: pl.DataFrame) -> pl.Series:
+    """The label as Int8: 1, 0, or null where it is not known. Raises LabelError.
+
+    With `positive` ("> 15") a number above is 1; without it the column is a boolean, or holds 0 and 1.
+    """
+    if label.column not in records.columns:
+        raise LabelError(
+            f"the label column {label.column!r} is missing; there are: {', '.join(records.columns)}"
+        )
+    column = records[label.column]
+    if label.positive is not None:
+        return _by_bound(column, Bound.parse(label.positive))
+    if column.dtype == pl.Boolean or column.dtype == pl.Null:
+        return column.cast(pl.Int8)
+    if column.dtype.is_numeric():
+        return _zero_or_one(column)
+    raise LabelError(
+        f"the label column {label.column!r} is {column.dtype}; it must be boolean, or a number of 0 and 1: "
+        f"convert it upstream, or declare 'positive' for a number"
+    )
+
+
+def _by_bound(column: pl.Series, bound: Bound) -> pl.Series:
+    if not column.dtype.is_numeric():
+        raise LabelError(
+            f"the label column {column.name!r} is {column.dtype}, but 'positive: {bound}' needs a number"
+        )
+    comparisons = {">": column > bound.limit, ">=": column >= bound.limit}
+    comparisons |= {"<": column < bound.limit, "<=": column <= bound.limit}
+    known = column.is_not_null() & (column.is_not_nan() if column.dtype.is_float() else True)
+    return comparisons[bound.sign].cast(pl.Int8).set(~known, None)
+
+
+def _zero_or_one(column: pl.Series) -> pl.Series:
+    values = column.fill_nan(None) if column.dtype.is_float() else column
+    wrong = values.filter(values.is_not_null() & ~values.is_in([0, 1]))
+    if wrong.len():
+        raise LabelError(
+            f"the label column {column.name!r} holds {wrong.unique().head(5).to_list()}; it must hold "
+            "0 and 1 only, or declare 'positive' to make a class of a number"
+        )
+    return values.cast(pl.Int8)
