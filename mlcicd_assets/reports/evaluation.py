@@ -30,6 +30,7 @@ def render_evaluation(evaluation: Evaluation, gates: Sequence[GateResult]) -> st
     environment = Environment(
         loader=PackageLoader("mlcicd_assets.reports"), autoescape=True, undefined=StrictUndefined
     )
+    environment.filters["breakable"] = lambda name: Markup("_<wbr>").join(name.split("_"))
     environment.filters["number"] = number
     environment.filters["signs"] = signs
     environment.filters["span"] = span

@@ -189,7 +189,7 @@ def _alerts(axes: "Axes", evaluation: Evaluation) -> None:
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=":", label="chance")
     _pair(axes, evaluation, curve, "recall_at_1pct_alerts")
     axes.set(title="Recall by alerts", xlabel="share of rows alerted", ylabel="recall", xlim=(0, 0.3))
-    axes.legend(loc="lower right", title="recall at 1 % alerts", title_fontsize=8)
+    axes.legend(loc="best", title="recall at 1 % alerts", title_fontsize=8, alignment="left")
 
 
 PICTURES: dict[str, Callable[["Axes", Evaluation], None]] = {
