@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlcicd_assets.cli.output import console, table
@@ -15,21 +16,19 @@ if TYPE_CHECKING:
 
     from mlcicd_assets.automation.staleness import Status
     from mlcicd_assets.cli.materialize import Outcome, StepEvent
-    from mlcicd_assets.serving.client import Answer
+    from mlcicd_assets.release.verdict import Verdict
+    from resources.protocols import ModelVersion
 
-MODEL = "flight_delay"
-DATASETS = ("planes", "weather", "flights")
-UNTIL = "2013-06"
-_SHOWN = ("carrier", "flight", "origin", "dest", "scheduled_departure")
+_SHOWN = 5  # columns of a record: enough to recognise it
 _STATES = {"done": "done   ", "failed": "failed "}
 
 
 def main() -> int:
-    """Let the data land, materialize what is stale, and tell what came of it; returns the exit code."""
+    """Run the demonstration; returns the exit code."""
     from mlcicd_assets.cli.app import exit_code, plain
 
     try:
-        return run(Session(), console())
+        return Demonstration(Session(), console()).run()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; 'make demo' goes on where this stopped\n")
         return 130
@@ -38,186 +37,198 @@ def main() -> int:
         return exit_code(error)
 
 
-def run(session: Session, out: "Console") -> int:
-    """The demonstration; returns 0, or 1 where a gate or a check failed."""
-    from mlcicd_assets.cli.init import prepare
+@dataclass(frozen=True)
+class Demonstration:
+    """Lets data land, materializes what is stale by Dagster's own command, and tells what came of it."""
 
-    started = time.monotonic()
-    prepare(session)
-    for line in land(session):
-        out.print(line, markup=False)
-    stale = [status for status in concerned(session) if status.state == "stale"]
-    if stale:
-        outcome = materialize_stale(session, out, stale)
-        if not outcome.succeeded:
-            tell_failure(session, out, outcome)
-            return 1
-        summarize(session, out)
-    else:
-        out.print("Everything is fresh: nothing to run.")
-    ensure_serving(session, out)
-    show_prediction(session, out)
-    _what_next(session, out, time.monotonic() - started)
-    return 0
+    session: Session
+    out: "Console"
+    model: str = "flight_delay"
+    datasets: tuple[str, ...] = ("planes", "weather", "flights")
+    until: str = "2013-06"
 
+    def run(self) -> int:
+        """Returns 0, or 1 where a gate or a check failed."""
+        from mlcicd_assets.cli.init import prepare
 
-def land(session: Session) -> Iterator[str]:
-    """Play the upstream systems: what has not landed yet lands now."""
-    from mlcicd_assets.cli.land import land_files, partitions_between
-    from resources.protocols import ResourceError
+        started = time.monotonic()
+        prepare(self.session)
+        for line in self.land():
+            self.say(line)
+        stale = [status for status in self.concerned() if status.state == "stale"]
+        if stale:
+            outcome = self.materialize(stale)
+            if not outcome.succeeded:
+                self.tell_failure(outcome)
+                return 1
+            self.summarize()
+        else:
+            self.say("Everything is fresh: nothing to run.")
+        self.ensure_serving()
+        self.show_prediction()
+        self.what_next(time.monotonic() - started)
+        return 0
 
-    for name in DATASETS:
-        dataset = session.dataset(name).dataset
-        if dataset.partitions == "none":
-            try:
-                session.landing.find(dataset.source.files, None)
-            except ResourceError:
-                yield from (f"landed {file}" for file in land_files(session, name, []))
-            continue
-        there = set(session.landing.partitions(dataset.source.files))
-        missing = [key for key in partitions_between(dataset, None, UNTIL) if key not in there]
-        if missing:
-            yield from (f"landed {file}" for file in land_files(session, name, missing))
+    def say(self, line: str = "", style: str | None = None) -> None:
+        """Print one line as it is."""
+        self.out.print(line, markup=False, style=style)
 
+    def land(self) -> Iterator[str]:
+        """Play the upstream systems: what has not landed yet lands now."""
+        from mlcicd_assets.cli.land import land_files, partitions_between
+        from resources.protocols import ResourceError
 
-def concerned(session: Session) -> "list[Status]":
-    """The staleness of the demonstration's data and model."""
-    from mlcicd_assets.cli.stale import assess_all
-
-    return [status for status in assess_all(session) if status.asset.split("/")[0] in (*DATASETS, MODEL)]
-
-
-def materialize_stale(session: Session, out: "Console", stale: "list[Status]") -> "Outcome":
-    """Run Dagster's own command for what is stale, and show each step."""
-    from mlcicd_assets.automation.staleness import partition_range
-    from mlcicd_assets.cli.materialize import command, materialize
-
-    chosen, partitions = _selection(session, stale), partition_range(stale)
-    out.print(f"$ {shlex.join(command(chosen, partitions))}", markup=False, style="dim")
-    with progress(out) as watch:
-        return materialize(session, chosen, partitions, watch)
-
-
-def _selection(session: Session, stale: "list[Status]") -> str:
-    from mlcicd_assets.automation.staleness import MODEL_STAGES, selection
-
-    assets = {status.asset for status in stale}
-    if {status.asset for status in concerned(session)} <= assets:
-        return ",".join(f"group:{name}" for name in (*DATASETS, MODEL))
-    # What is told of the traffic belongs to the release that changes it.
-    report = f' or key:"{MODEL}/monitoring_report"' if f"{MODEL}/{MODEL_STAGES[-1]}" in assets else ""
-    return selection(stale) + report
-
-
-@contextmanager
-def progress(out: "Console") -> "Iterator[Callable[[StepEvent], None]]":
-    """Shows what runs as it runs: a spinner on a terminal, plain lines elsewhere."""
-    with out.status("starting Dagster …") as spinner:
-
-        def watch(event: "StepEvent") -> None:
-            if event.state == "running":
-                spinner.update(f"{event.step} …")
+        for name in self.datasets:
+            dataset = self.session.dataset(name).dataset
+            missing: list[str] = []
+            if dataset.partitions != "none":
+                there = set(self.session.landing.partitions(dataset.source.files))
+                wanted = partitions_between(dataset, None, self.until)
+                missing = [key for key in wanted if key not in there]
+                if not missing:
+                    continue
             else:
-                told = f"  {event.text}" if event.state == "done" else ""
-                out.print(f"{_STATES[event.state]} {event.step}{told}", markup=False)
+                try:
+                    self.session.landing.find(dataset.source.files, None)
+                    continue
+                except ResourceError:  # it has not landed
+                    pass
+            yield from (f"landed {file}" for file in land_files(self.session, name, missing))
 
-        yield watch
+    def concerned(self) -> "list[Status]":
+        """The staleness of this data and model, of all that is declared."""
+        from mlcicd_assets.cli.stale import assess_all
+
+        ours = {*self.datasets, self.model}
+        return [status for status in assess_all(self.session) if status.asset.split("/")[0] in ours]
+
+    def materialize(self, stale: "list[Status]") -> "Outcome":
+        """Run Dagster's own command for what is stale, and show each step."""
+        from mlcicd_assets.automation.staleness import partition_range
+        from mlcicd_assets.cli.materialize import command, materialize
+
+        chosen, partitions = self.selection(stale), partition_range(stale)
+        self.say(f"$ {shlex.join(command(chosen, partitions))}", style="dim")
+        with self.progress() as watch:
+            return materialize(self.session, chosen, partitions, watch)
+
+    def selection(self, stale: "list[Status]") -> str:
+        """What Dagster has to select: whole groups where everything is stale."""
+        from mlcicd_assets.automation.staleness import MODEL_STAGES, selection
+
+        assets = {status.asset for status in stale}
+        if {status.asset for status in self.concerned()} <= assets:
+            return ",".join(f"group:{name}" for name in (*self.datasets, self.model))
+        # What is told of the traffic belongs to the release that changes it.
+        released = f"{self.model}/{MODEL_STAGES[-1]}" in assets
+        return selection(stale) + (f' or key:"{self.model}/monitoring_report"' if released else "")
+
+    @contextmanager
+    def progress(self) -> "Iterator[Callable[[StepEvent], None]]":
+        """Shows what runs as it runs: a spinner on a terminal, plain lines elsewhere."""
+        with self.out.status("starting Dagster …") as spinner:
+
+            def watch(event: "StepEvent") -> None:
+                if event.state == "running":
+                    spinner.update(f"{event.step} …")
+                else:
+                    took = f"  {event.text}" if event.state == "done" else ""
+                    self.say(f"{_STATES[event.state]} {event.step}{took}")
+
+            yield watch
+
+    def tell_failure(self, outcome: "Outcome") -> None:
+        """Say which check or step failed, and why; and where the whole log is."""
+        from mlcicd_assets.cli.status import failed_gates
+
+        for failure in outcome.failures:
+            self.say()
+            self.say(f"{failure.step} failed:", style="bold red")
+            self.say(failure.text)
+        if any(failure.step == f"{self.model}/gates" for failure in outcome.failures):
+            for line in failed_gates(self.session, self.model):
+                self.say(f"  {line}")
+            self.say("The champion, if there is one, goes on serving.")
+        if not outcome.failures:
+            self.say("Dagster's command failed before any step; its last lines:", style="bold red")
+            self.say("\n".join(outcome.log.read_text().splitlines()[-15:]))
+        self.say()
+        self.say(f"The whole log: {outcome.log}")
+
+    def summarize(self) -> None:
+        """What was made: data versions, gates with value against threshold, version, digest, signature."""
+        from mlcicd_assets.cli.proofs import champion_version
+        from mlcicd_assets.cli.status import data_table, dataset_report
+
+        data = [dataset_report(self.session, self.session.dataset(name)) for name in self.datasets]
+        self.say()
+        self.out.print(data_table(data))
+        champion = champion_version(self.session.ledger, self.model)
+        version = None if champion is None else self.session.registry.get(self.model, champion)
+        if version is not None:
+            self.show_release(version)
+
+    def show_release(self, version: "ModelVersion") -> None:
+        """Prove the champion again, and show what its verdict says; raises Refused."""
+        from mlcicd_assets.cli.proofs import fetched, prove_package, prove_verdict, signer, todays_gates
+
+        with fetched(self.session, version) as found:
+            prove_package(found)
+            gates = todays_gates(self.session.model(self.model))
+            verdict = prove_verdict(self.session, found, gates=gates)
+            key = signer(found.verdict)
+        self.say()
+        self.out.print(table("Gates, all passed", ["gate", "value", "bound"], _gates(verdict)))
+        self.say()
+        holdout = verdict.holdout
+        self.fact("version", f"{self.model} version {version.version}")
+        self.fact("digest", version.digest)
+        self.fact("signature", f"verified, Ed25519 key {key[:16]}")
+        self.fact("commit", f"{verdict.commit[:12]}{' with uncommitted changes' if verdict.dirty else ''}")
+        self.fact("holdout", f"{holdout.start} to {holdout.end}, {holdout.rows} rows")
+
+    def fact(self, name: str, value: str) -> None:
+        """Print one line of the summary."""
+        self.say(f"{name:<10} {value}")
+
+    def ensure_serving(self) -> None:
+        """Bring the proxy and the champion's server up where they are not."""
+        from mlcicd_assets.cli.serve import repair
+
+        if not self.session.serving.status().running:
+            self.session.serving.start()
+            self.say("serving was stopped and is up again")
+        for line in repair(self.session, self.model):
+            self.say(line)
+
+    def show_prediction(self) -> None:
+        """Ask the served model for one real record, over HTTP."""
+        from mlcicd_assets.cli.predict import address_of, ask, example_record
+
+        record = example_record(self.session, self.session.model(self.model))
+        answer = ask(self.session, self.model, record, "production")
+        shown = ", ".join(f"{name} {record[name][0]}" for name in record.columns[:_SHOWN])
+        self.fact("address", f"{address_of(self.session, 'production')}/v2/models/{self.model}")
+        self.fact("record", f"{shown}, …")
+        score, label = answer.probabilities[0][-1], answer.labels[0]
+        self.fact("prediction", f"{score:.3f}, label {label}; answered by version {answer.version}")
+
+    def what_next(self, seconds: float) -> None:
+        """Where to look from here."""
+        pages = (self.session.home.reports / self.model).glob("*.html")
+        newest = max(pages, key=lambda page: page.stat().st_mtime, default=None)
+        self.say()
+        if newest is not None:
+            self.fact("report", str(newest))
+        self.fact("next", "make dev, then http://127.0.0.1:3000: every asset, check and run")
+        self.fact("", f".venv/bin/mlcicd verify {self.model}")
+        self.say(f"({seconds:.0f} s)", style="dim")
 
 
-def tell_failure(session: Session, out: "Console", outcome: "Outcome") -> None:
-    """Say which check or step failed, and why; where the whole log is."""
-    from mlcicd_assets.cli.status import failed_gates
-
-    for failure in outcome.failures:
-        out.print(f"\n{failure.step} failed:", markup=False, style="bold red")
-        out.print(failure.text, markup=False)
-    if any(failure.step == f"{MODEL}/gates" for failure in outcome.failures):
-        for line in failed_gates(session, MODEL):
-            out.print(f"  {line}", markup=False)
-        out.print("The champion, if there is one, goes on serving.")
-    if not outcome.failures:
-        out.print("Dagster's command failed before any step; its last lines:", style="bold red")
-        out.print("\n".join(outcome.log.read_text().splitlines()[-15:]), markup=False)
-    out.print(f"\nThe whole log: {outcome.log}", markup=False)
-
-
-def summarize(session: Session, out: "Console") -> None:
-    """What was made: data versions, gates with value against threshold, version, digest and signature."""
-    from mlcicd_assets.cli.proofs import champion_version
-    from mlcicd_assets.cli.status import data_table, dataset_report
-
-    out.print()
-    out.print(data_table([dataset_report(session, session.dataset(name)) for name in DATASETS]))
-    champion = champion_version(session.ledger, MODEL)
-    if champion is not None:
-        _show_release(session, out, champion)
-
-
-def _show_release(session: Session, out: "Console", champion: int) -> None:
-    from mlcicd_assets.cli.proofs import fetched, prove_package, prove_verdict, signer, todays_gates
-    from resources.protocols import ResourceError
-
-    version = session.registry.get(MODEL, champion)
-    if version is None:
-        raise ResourceError(f"{MODEL}: the registry has no version {champion}, which is champion")
-    with fetched(session, version) as found:
-        prove_package(found)
-        verdict = prove_verdict(session, found, gates=todays_gates(session.model(MODEL)))
-        key = signer(found.verdict)
-    rows = [
-        (gate.name, "–" if gate.value is None else f"{gate.value:.4f}", gate.bound, gate.message)
-        for gate in verdict.gates
+def _gates(verdict: "Verdict") -> list[tuple[str, str, str]]:
+    return [
+        (gate.name, "–" if gate.value is None else f"{gate.value:.4g}", gate.bound) for gate in verdict.gates
     ]
-    out.print()
-    out.print(table("Gates, all passed", ["gate", "value", "bound", ""], rows))
-    out.print()
-    for name, value in (
-        ("version", f"{MODEL} version {version.version}"),
-        ("digest", version.digest),
-        ("signature", f"verified, Ed25519 key {key[:16]}"),
-        ("commit", f"{verdict.commit[:12]}{' with uncommitted changes' if verdict.dirty else ''}"),
-        ("holdout", f"{verdict.holdout.start} to {verdict.holdout.end}, {verdict.holdout.rows} rows"),
-    ):
-        out.print(f"{name:<10} {value}", markup=False)
-
-
-def ensure_serving(session: Session, out: "Console") -> None:
-    """Bring the proxy and the champion's server up where they are not."""
-    from mlcicd_assets.cli.serve import repair
-
-    if not session.serving.status().running:
-        session.serving.start()
-        out.print("serving was stopped and is up again")
-    for line in repair(session, MODEL):
-        out.print(line, markup=False)
-
-
-def show_prediction(session: Session, out: "Console") -> "Answer":
-    """Ask the served model for one real record, over HTTP."""
-    from mlcicd_assets.cli.predict import address_of, ask, example_record
-
-    record = example_record(session, session.model(MODEL))
-    answer = ask(session, MODEL, record, "production")
-    address = address_of(session, "production")
-    out.print(f"{'address':<10} {address}/v2/models/{MODEL}", markup=False)
-    shown = ", ".join(f"{name} {record[name][0]}" for name in _SHOWN if name in record.columns)
-    score, label = answer.probabilities[0][-1], answer.labels[0]
-    told = "late" if label else "on time"
-    out.print(
-        f"{'prediction':<10} {shown}: {score:.3f}, {told}; answered by version {answer.version}", markup=False
-    )
-    return answer
-
-
-def _what_next(session: Session, out: "Console", seconds: float) -> None:
-    out.print()
-    pages = sorted(session.home.reports.rglob("*.html"), key=lambda page: page.stat().st_mtime)
-    if pages:
-        out.print(f"report     {pages[-1]}", markup=False)
-    out.print("next       make dev          Dagster's pages: every asset, check and run", markup=False)
-    out.print(f"           .venv/bin/mlcicd verify {MODEL}", markup=False)
-    out.print(f"           .venv/bin/mlcicd predict {MODEL} --example", markup=False)
-    out.print(f"({seconds:.0f} s)", style="dim")
 
 
 if __name__ == "__main__":
