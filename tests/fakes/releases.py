@@ -1,7 +1,7 @@
 """Signed releases of tiny real packages, for whoever proves, launches or serves one."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -63,10 +63,11 @@ def make_release(
     seed: int | None = None,
     environment: Environment = "production",
     private_key: bytes = PRIVATE,
+    kind: Literal["logistic", "boosting"] = "logistic",
     **changes: Any,
 ) -> Release:
     """Build, sign and lay out one version; `changes` go into its verdict."""
-    package = build_package(folder / "package", seed=version if seed is None else seed)
+    package = build_package(folder / "package", kind=kind, seed=version if seed is None else seed)
     envelope = seal(verdict(package.digest, **changes), private_key)
     (folder / "verdict.json").write_bytes(envelope)
     return Release(

@@ -242,9 +242,7 @@ def test_starting_from_many_processes_at_once_starts_one_stack(make: Make) -> No
     assert len(processes.find(serving.folder)) == 2
 
 
-def test_the_stack_outlives_whoever_started_it_and_holds_nothing_of_theirs(
-    make: Make, tmp_path: Path
-) -> None:
+def test_the_stack_outlives_whoever_started_it_and_holds_nothing(make: Make, tmp_path: Path) -> None:
     serving, held = make(), tmp_path / "held by the caller"
     script = (
         "import os, sys; from pathlib import Path; from resources.serving_local import LocalServing\n"
