@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # CPU wheels where the machine offers them to pip; a range, so that what is there is taken.
 TORCH ?= torch>=2.13,<2.15
 
-.PHONY: help demo test check format dev bench clean
+.PHONY: help demo test check format dev bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -42,6 +42,11 @@ format: $(VENV)/.dev ## Format and fix what can be fixed
 
 bench: $(VENV)/.dev ## Speed, as ratios measured in one run
 	@$(BIN)/python -m benchmarks
+
+lock: $(VENV)/.dev ## Pin every package anew in constraints.txt
+	@printf '# Every package at the version that the tests ran with. Made by: make lock\n# torch stays a range (extra "torch"): see pyproject.toml.\n' > constraints.new
+	@printf 'pip\nuv\n' | $(BIN)/uv pip compile --quiet pyproject.toml - --group dev --python-version 3.11 --no-annotate --no-header >> constraints.new
+	@mv constraints.new constraints.txt
 
 clean: ## Remove the environment (never the home with its data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis
