@@ -41,11 +41,11 @@ class Stage:
             inputs = {}
             if asset == "shop_risk/trained_model":
                 inputs = {f"orders/features@{month}": "c" for month in ("2026-01", "2026-02")}
-            self.world.records.write(
-                Materialization(
-                    asset, partition, codes[asset], inputs, "c", "2026-03-01T00:00:00", "run", 0.1
-                )
-            )
+            self.record(asset, partition, codes[asset], inputs)
+
+    def record(self, asset: str, partition: str | None, code: str, inputs: Any) -> None:
+        made = Materialization(asset, partition, code, inputs, "c", "2026-03-01T00:00:00", "run", 0.1)
+        self.world.records.write(made)
 
 
 @pytest.fixture
