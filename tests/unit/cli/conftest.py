@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from mlcicd_assets.ml.gates import required
 from typer.testing import CliRunner
 
 from mlcicd_assets.cli.app import app
 from mlcicd_assets.cli.session import Session
+from mlcicd_assets.ml.gates import required
 from mlcicd_assets.ml.package import Package
 from mlcicd_assets.ml.scoring import Scorer
 from mlcicd_assets.release.run_files import PACKAGE, VERDICT, Candidate, candidate_pointer, champion_pointer
