@@ -33,12 +33,17 @@ class Dataset(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002  Dagster's signature
         """One asset per stage; features only where they are declared."""
-        declaration = self.lane.dataset
-        check_references(self.lane.folder, [declaration.contract, declaration.features, declaration.upstream])
-        assets = [raw_data(self.lane), validated_data(self.lane)]
-        if declaration.features:
-            assets.append(features(self.lane))
-        return dg.Definitions(assets=assets)
+        return dataset_definitions(self.lane)
+
+
+def dataset_definitions(lane: DataLane) -> dg.Definitions:
+    """The assets of a dataset; raises DeclarationError where a reference leads nowhere."""
+    declaration = lane.dataset
+    check_references(lane.folder, [declaration.contract, declaration.features, declaration.upstream])
+    assets = [raw_data(lane), validated_data(lane)]
+    if declaration.features:
+        assets.append(features(lane))
+    return dg.Definitions(assets=assets)
 
 
 def folder_of(context: dg.ComponentLoadContext) -> Path:

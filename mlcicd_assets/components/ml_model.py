@@ -40,18 +40,22 @@ class MlModel(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """One asset per stage and the gates between them."""
-        check_references(self.folder, [self.declaration.estimator])
         datasets = load_datasets(Path(context.defs_module_path))
         data = dataset_of(self.declaration, datasets, self.folder)
-        lane = ModelLane(self.declaration, self.folder, data)
-        return dg.Definitions(
-            assets=[
-                trained_model(lane),
-                evaluation_report(lane),
-                registered_model(lane),
-                staging_deployment(lane),
-                deployment(lane),
-                monitoring_report(lane),
-            ],
-            asset_checks=[model_gates(lane), serves_champion(lane)],
-        )
+        return model_definitions(ModelLane(self.declaration, self.folder, data))
+
+
+def model_definitions(lane: ModelLane) -> dg.Definitions:
+    """The assets and checks of a model; raises DeclarationError where a reference leads nowhere."""
+    check_references(lane.folder, [lane.model.estimator])
+    return dg.Definitions(
+        assets=[
+            trained_model(lane),
+            evaluation_report(lane),
+            registered_model(lane),
+            staging_deployment(lane),
+            deployment(lane),
+            monitoring_report(lane),
+        ],
+        asset_checks=[model_gates(lane), serves_champion(lane)],
+    )

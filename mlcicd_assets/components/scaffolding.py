@@ -1,4 +1,4 @@
-"""What `dg scaffold defs mlcicd_assets.Dataset|MlModel NAME` writes: files that load and say what to fill in."""
+"""What `dg scaffold defs mlcicd_assets.MlModel NAME` writes: files that load and say what to fill in."""
 
 import re
 from pathlib import Path
