@@ -7,7 +7,7 @@ from sklearn.preprocessing import OrdinalEncoder
 
 
 def estimator() -> Pipeline:
-    """Unfitted; carriers and airports that were not seen in training become -1, missing numbers stay missing."""
+    """Unfitted; carriers and airports not seen in training become -1, missing numbers stay missing."""
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     columns = make_column_transformer(
         (codes, ["carrier", "origin", "dest"]), remainder="passthrough", verbose_feature_names_out=False
