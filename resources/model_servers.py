@@ -10,7 +10,7 @@ from pathlib import Path
 from resources.envoy import HOST
 from resources.protocols import LaunchRefused, Release, ResourceError, ServerStatus
 from resources.proxy import get
-from resources.serving_state import Launched
+from resources.serving_state import Launched, write_whole
 from resources.supervisor import START_S, Process, Program, Supervisor
 
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
@@ -41,11 +41,15 @@ class ModelServers:
             shutil.copyfile(release.verdict, scratch / "verdict.json")
             if release.approval is not None:
                 shutil.copyfile(release.approval, scratch / "approval.json")
-            (scratch / "trusted.pem").write_bytes(b"\n".join(trusted_keys))
+            (scratch / "trusted.pem").write_bytes(_joined(trusted_keys))
             shutil.rmtree(home, ignore_errors=True)
             scratch.rename(home)
         except (OSError, shutil.Error) as error:
             raise LaunchRefused(f"{server.name}: its files cannot be copied to {home}: {error}") from error
+
+    def trust(self, server: Launched, trusted_keys: Sequence[bytes]) -> None:
+        """Give a running server's next start today's keys: one that is trusted no more ends its service."""
+        write_whole(self._folder / self._place(server) / "trusted.pem", _joined(trusted_keys).decode())
 
     def discard(self, server: Launched) -> None:
         """Remove a stopped server's files."""
@@ -133,6 +137,10 @@ class ModelServers:
     def _last_words(self, server: Launched) -> str:
         lines = self._supervisor.last_lines(server.name)
         return lines[-1] if lines else f"it left no message in {self._supervisor.log(server.name)}"
+
+
+def _joined(keys: Sequence[bytes]) -> bytes:
+    return b"\n".join(key.strip() for key in keys) + b"\n"
 
 
 def check_name(release: Release) -> None:

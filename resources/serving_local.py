@@ -152,6 +152,8 @@ class LocalServing:
                 server = self._launched(release, state, server)
                 state = state.with_server(server)
                 self._start_server(state, server, release, trusted_keys)
+            else:
+                self._servers.trust(server, trusted_keys)
             self._introduce(state, server)
             return self._servers.status(server, state.share(server), self._supervisor.processes())
 

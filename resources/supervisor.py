@@ -101,18 +101,21 @@ class Supervisor:
         if self.socket.parent != self.folder:
             _private_folder(self.socket.parent)
         # A new session, no inherited descriptors and no terminal: nothing of the caller stays held.
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", "supervisord.conf"]
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            start_new_session=True,
-            check=False,
-            timeout=60,
-        )
+        command = [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", "supervisord.conf"]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=self.folder,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                start_new_session=True,
+                check=False,
+                timeout=60,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ResourceError(f"{self.folder}: supervisord did not start within 60 s") from error
         if done.returncode:
             raise ResourceError(f"{self.folder}: supervisord did not start: {done.stderr.strip()[-500:]}")
 

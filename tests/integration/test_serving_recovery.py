@@ -173,21 +173,35 @@ def test_a_name_that_is_none_becomes_no_path(make: Make, release: Release, model
         make().launch(replace(release, model=model), [b"key"])
 
 
-def test_a_server_that_is_refused_after_a_restart_is_reported_and_not_tried_for_ever(
-    make: Make, release: Release
+@pytest.mark.parametrize(
+    ("model", "words", "end"),
+    [
+        ("refused", "refused: because it is its name", "EXITED"),
+        ("crashing", "Traceback: it crashed", "FATAL"),
+    ],
+)
+def test_a_server_that_fails_at_a_restart_is_reported_and_not_tried_for_ever(
+    make: Make, release: Release, model: str, words: str, end: str
 ) -> None:
     serving = make()
     serving.launch(release, [b"key"])
     serving.stop()
     state = (serving.folder / "state.json").read_text()
-    (serving.folder / "state.json").write_text(state.replace('"model": "m"', '"model": "refused"'))
+    (serving.folder / "state.json").write_text(state.replace('"model": "m"', f'"model": "{model}"'))
     status = serving.start()
-    assert [(server.state, server.error) for server in status.servers] == [
-        ("failed", "refused: because it is its name")
-    ]
-    until(lambda: serving._supervisor.processes()["production-refused-1"].state == "EXITED")
-    assert serving._supervisor.processes()["envoy"].state == "RUNNING"
-    assert status.problems
+    assert status.running
+    assert [(server.state, server.error) for server in status.servers] == [("failed", words)]
+    assert words in status.problems[0]
+    until(lambda: serving._supervisor.processes()[f"production-{model}-1"].state == end)
+    assert (serving.folder / "logs" / f"production-{model}-1.log").read_text().count(words) <= 4
+
+
+def test_a_launch_refreshes_the_keys_that_are_trusted_at_the_next_start(
+    serving: LocalServing, release: Release
+) -> None:
+    serving.launch(release, [b"another key"])
+    kept = serving.folder / "servers" / "production" / "m" / "1" / "trusted.pem"
+    assert kept.read_bytes() == b"another key\n"
 
 
 # -- neighbours ------------------------------------------------------------------------------------------
