@@ -29,7 +29,7 @@ DRAIN_S = 30
 _PEM = re.compile(rb"-----BEGIN [^-]+-----.+?-----END [^-]+-----\n?", re.DOTALL)
 
 
-class RefusedToServe(RuntimeError):  # noqa: N818 - it is a decision, not a fault
+class RefusedToServe(RuntimeError):
     """The version may not or cannot be served; says why."""
 
 
