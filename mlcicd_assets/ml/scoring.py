@@ -80,6 +80,12 @@ class Scorer:
             probabilities: np.ndarray = self._session.run(["probabilities"], model_arrays(features))[0]
         except Exception as error:
             raise ScoringError(f"{self.signature.model}: ONNX Runtime failed: {error}") from error
+        if not np.isfinite(probabilities).all():
+            row = int(np.argwhere(~np.isfinite(probabilities))[0, 0])
+            raise ScoringError(
+                f"{self.signature.model}: the model gives no number for row {row}; "
+                "a value is missing, or out of the range that it can handle"
+            )
         positive = probabilities[:, self.signature.classes.index(1)] >= self.signature.threshold
         labels = np.where(positive, 1, 0).astype(np.int64)
         return Predictions(probabilities, labels)

@@ -19,7 +19,7 @@ def features(records: pl.LazyFrame, shops: pl.LazyFrame) -> pl.LazyFrame:
     return records.join(shops, on="shop", how="left", maintain_order="left").select(
         amount_log=pl.col("amount").log1p(),
         hour=pl.col("at").dt.hour(),
-        size="size",
+        size=pl.col("size").fill_null(0),
         shop="shop",
     )
 '''
