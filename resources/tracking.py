@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import zip_longest
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
@@ -85,6 +85,14 @@ class MlflowTracking:
                 client.log_artifacts(run_id, str(source), into or None)
             else:
                 client.log_artifact(run_id, str(source), into or None)
+
+    def has(self, run_id: str, path: str) -> bool:
+        """Whether the run keeps a file or folder of this path; raises ResourceError."""
+        client = self._store.client()
+        parent = str(PurePosixPath(path).parent)
+        with self._store.explained():
+            kept = client.list_artifacts(run_id, None if parent == "." else parent)
+        return any(entry.path == path for entry in kept)
 
     def fetch(self, run_id: str, path: str, into: Path) -> Path:
         """Bring an artifact file or folder to `into`; returns its local path. Raises ResourceError."""

@@ -184,7 +184,7 @@ def make(lane: ModelLane, lake: Lake, material: Material, scratch: Path, revisio
         }
     )
     about = [LABEL, *(f"_{name}" for name in [*dataset.keys, *dataset.protected])]
-    own = material.holdout.select(dict.fromkeys(about)).with_columns(
+    own = material.holdout.select(list(dict.fromkeys(about))).with_columns(
         _score=pl.Series(scores(fitted.estimator, material.holdout.select(names)))
     )
     return Made(package, fitted, record, own)

@@ -112,6 +112,15 @@ def test_files_and_folders_come_back_as_they_were(tracking: Tracking, package: P
     ]
 
 
+def test_what_is_kept_can_be_asked_for(tracking: Tracking, package: Path) -> None:
+    with tracking.run("model", "first", {}) as run:
+        assert not tracking.has(run.id, "package")
+        tracking.store(run.id, package, "package")
+        assert tracking.has(run.id, "package")
+        assert tracking.has(run.id, "package/manifest.json")
+        assert not tracking.has(run.id, "approval.json")
+
+
 def test_fetching_again_replaces_what_is_there(tracking: Tracking, package: Path, tmp_path: Path) -> None:
     with tracking.run("flight_delay", "train", {}) as run:
         tracking.store(run.id, package, "package")

@@ -70,6 +70,10 @@ class FolderTracking:
             target.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target / source.name)
 
+    def has(self, run_id: str, path: str) -> bool:
+        self._recorded(run_id)
+        return (self.root / run_id / path).exists()
+
     def fetch(self, run_id: str, path: str, into: Path) -> Path:
         self._recorded(run_id)
         parts = Path(path).parts
