@@ -6,38 +6,52 @@ from pathlib import Path
 
 import polars as pl
 
+from resources.content import canonical, content_hash
 from resources.protocols import LandedFile, Materialization, ResourceError, TableVersion
 
 
 class MemoryLake:
-    """Tables as frames by partition."""
+    """Tables as frames by partition, one state per version."""
 
     def __init__(self) -> None:
-        self.tables: dict[str, dict[str | None, pl.DataFrame]] = {}
+        self.states: dict[str, list[dict[str | None, tuple[TableVersion, pl.DataFrame]]]] = {}
 
     def write(self, table: str, frame: pl.DataFrame, *, partition: str | None = None) -> TableVersion:
-        self.tables.setdefault(table, {})[partition] = frame
-        return self.versions(table)[partition]
+        rows = canonical(frame)
+        content = content_hash(rows)
+        history = self.states.setdefault(table, [])
+        before = history[-1] if history else {}
+        if partition in before and before[partition][0].content == content:
+            return before[partition][0]
+        written = TableVersion(table, partition, len(history), content, rows.height)
+        kept = {key: held for key, held in before.items() if key is not None and partition is not None}
+        history.append({**kept, partition: (written, rows)})
+        return written
 
     def scan(
         self, table: str, *, partitions: Sequence[str] | None = None, version: int | None = None
     ) -> pl.LazyFrame:
-        found = self.tables.get(table)
-        if not found:
-            raise ResourceError(f"{table} holds nothing yet: materialize {table}")
-        chosen = [
-            frame for key, frame in sorted(found.items(), key=str) if not partitions or key in partitions
-        ]
-        return pl.concat(chosen).lazy()
+        history = self.states.get(table, [])
+        if not history:
+            raise ResourceError(f"{table} does not exist: materialize it first")
+        if version is not None and version >= len(history):
+            raise ResourceError(f"{table} cannot be read at version {version}")
+        state = history[-1 if version is None else version]
+        for key in partitions or []:
+            if key not in state:
+                at = "" if version is None else f" at version {version}"
+                raise ResourceError(f"{table} has no partition {key}{at}: materialize it first")
+        chosen = [state[key][1] for key in sorted(state if partitions is None else partitions, key=str)]
+        return pl.concat(chosen, how="diagonal_relaxed").lazy()
 
     def versions(self, table: str) -> dict[str | None, TableVersion]:
-        return {
-            partition: TableVersion(table, partition, 1, _sha256(frame.write_ndjson().encode()), frame.height)
-            for partition, frame in self.tables.get(table, {}).items()
-        }
+        history = self.states.get(table, [])
+        return {key: held[0] for key, held in history[-1].items()} if history else {}
 
     def table_version(self, table: str) -> int:
-        return 1
+        if not self.states.get(table):
+            raise ResourceError(f"{table} does not exist: materialize it first")
+        return len(self.states[table]) - 1
 
 
 class FolderLanding:
