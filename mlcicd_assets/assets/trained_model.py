@@ -201,7 +201,9 @@ def _keep(tracking: Tracking, run_id: str, made: Made, scratch: Path) -> None:
         run_id,
         params={**made.record.params, "train": str(made.record.train), "seed": made.record.seed},
         metrics={"train_seconds": made.record.seconds, "train_rows": made.record.train_rows},
-        tags={"digest": made.package.digest, **made.record.inputs()},
+        # MLflow allows no "@" in a tag's name.
+        tags={"digest": made.package.digest}
+        | {name.replace("@", ":"): content for name, content in made.record.inputs().items()},
     )
 
 
