@@ -5,6 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples each time, and no deadline: a busy machine is no failure.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")
 
 # Whatever a developer's shell or .env says must not change what a test sees.
 _PREFIXES = ("MLCICD_", "MLFLOW_", "DAGSTER_")
