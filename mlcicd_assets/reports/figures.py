@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 INK, FAINT, MINE, THEIRS, SOFT = "#23272f", "#9aa1ab", "#0072b2", "#d55e00", "#cfe3f1"
 _VARIABLES = {INK: "ink", FAINT: "faint", MINE: "mine", THEIRS: "theirs", SOFT: "soft"}
 _SIZE = (4.0, 3.2)
+_MARGINS = {"left": 0.165, "right": 0.955, "bottom": 0.145, "top": 0.915}
 _STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -67,8 +68,9 @@ def _drawn(name: str, evaluation: Evaluation, kind: str) -> bytes:
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=_SIZE, layout="constrained")
-        axes = figure.subplots()
+        # Fixed margins: measuring the text for a layout would double the time.
+        figure = Figure(figsize=_SIZE)
+        axes = figure.subplots(gridspec_kw=_MARGINS)
         if evaluation.shapes.roc.x:
             PICTURES[name](axes, evaluation)
         else:
