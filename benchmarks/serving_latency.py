@@ -1,6 +1,6 @@
 """Latency of single-row requests: in process, to the server, and through Envoy; one connection, closed loop.
 
-Run from the project's root: `python -m benchmarks.serving_latency [--requests 4000]`.
+Run from the project's root: `python -m benchmarks.serving_latency [--package DIR --records FILE]`.
 Budget: p99 through Envoy <= 5 ms on an idle machine. Exits with 1 when it is missed.
 """
 
@@ -16,11 +16,13 @@ from pathlib import Path
 
 import polars as pl
 
+from mlcicd_assets.ml.package import read_package
 from mlcicd_assets.ml.scoring import Scorer
-from mlcicd_assets.serving.protocol import decode, encode
+from mlcicd_assets.serving.protocol import decode, encode, example
+from resources.protocols import Release
 from resources.serving_local import LocalServing
 from tests.fakes.packages import records
-from tests.fakes.releases import MODEL, PUBLIC, make_release
+from tests.fakes.releases import PUBLIC, make_release, sign_release
 
 BUDGET_MS = 5.0
 WARM_UP = 300
@@ -29,28 +31,42 @@ WARM_UP = 300
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=4_000, help="per place, at most 20000")
-    requests = min(parser.parse_args().requests, 20_000)
+    parser.add_argument("--package", type=Path, help="a package folder; a tiny boosted model by default")
+    parser.add_argument("--records", type=Path, help="Parquet; its first row is sent to the package")
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mlcicd-bench-") as folder:
         serving = LocalServing(Path(folder) / "serving")
         try:
-            return measure(serving, Path(folder), requests)
+            release, body = chosen(args, Path(folder))
+            return measure(serving, release, body, min(args.requests, 20_000))
         finally:
             serving.stop()
 
 
-def measure(serving: LocalServing, folder: Path, requests: int) -> int:
-    release = make_release(folder / "release", kind="boosting")
+def chosen(args: argparse.Namespace, folder: Path) -> tuple[Release, bytes]:
+    """What is served, and the request."""
+    if args.package is None:
+        release, rows = make_release(folder, kind="boosting"), records(1)
+    else:
+        release = sign_release(folder, read_package(args.package))
+        rows = pl.read_parquet(args.records).head(1) if args.records else None
+    inputs = read_package(release.package).signature.inputs
+    body = example(inputs) if rows is None else encode(rows, inputs)
+    return release, json.dumps(body).encode()
+
+
+def measure(serving: LocalServing, release: Release, body: bytes, requests: int) -> int:
     serving.start()
     began = time.perf_counter()
     server = serving.launch(release, [PUBLIC])
     cold = time.perf_counter() - began
-    serving.route("production", MODEL, {1: 100})
+    serving.route("production", release.model, {1: 100})
+    address = serving.status().addresses["production"]
     scorer = Scorer.load(release.package)
-    body = json.dumps(encode(records(1), scorer.inputs)).encode()
     places = {
         "in process": quantiles(lambda: scorer.predict(decode(body, scorer.inputs)), requests),
-        "server": over_http(server.address, body, requests),
-        "through Envoy": over_http(serving.status().addresses["production"], body, requests),
+        "server": over_http(server.address, release.model, body, requests),
+        "through Envoy": over_http(address, release.model, body, requests),
     }
     print(f"cold start {cold:.2f} s · resident {resident_mb(server.pid)} MB · load {os.getloadavg()[0]:.2f}")
     print(f"{'':15} {'p50':>7} {'p99':>7} {'p99.9':>7} ms, {requests} requests each")
@@ -61,11 +77,11 @@ def measure(serving: LocalServing, folder: Path, requests: int) -> int:
     return 0 if kept else 1
 
 
-def over_http(address: str, body: bytes, requests: int) -> tuple[float, float, float]:
+def over_http(address: str, model: str, body: bytes, requests: int) -> tuple[float, float, float]:
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
 
     def ask() -> None:
-        connection.request("POST", f"/v2/models/{MODEL}/infer", body, {"content-type": "application/json"})
+        connection.request("POST", f"/v2/models/{model}/infer", body, {"content-type": "application/json"})
         response = connection.getresponse()
         text = response.read()
         if response.status != 200:

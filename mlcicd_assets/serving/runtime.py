@@ -5,6 +5,7 @@ when it is ready (`ready: …`) and when it will not serve (`refused: …`, exit
 """
 
 import argparse
+import gc
 import logging
 import os
 import re
@@ -176,6 +177,9 @@ def _run(service: "InferenceService", listener: socket.socket) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
     )
+    # What the libraries allocated stays for good; the collector need not walk it while requests wait.
+    gc.collect()
+    gc.freeze()
     host, port = listener.getsockname()[:2]
     _say(f"ready: {service.model} version {service.version} at http://{host}:{port}")
     uvicorn.Server(config).run(sockets=[listener])

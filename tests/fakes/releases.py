@@ -6,6 +6,7 @@ from typing import Any, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from mlcicd_assets.ml.package import Package
 from mlcicd_assets.release.approval import Approval, seal_approval
 from mlcicd_assets.release.verdict import Verdict, seal
 from resources.protocols import Environment, Release
@@ -68,13 +69,28 @@ def make_release(
 ) -> Release:
     """Build, sign and lay out one version; `changes` go into its verdict."""
     package = build_package(folder / "package", kind=kind, seed=version if seed is None else seed)
-    envelope = seal(verdict(package.digest, **changes), private_key)
-    (folder / "verdict.json").write_bytes(envelope)
+    return sign_release(
+        folder, package, version=version, environment=environment, private_key=private_key, **changes
+    )
+
+
+def sign_release(
+    folder: Path,
+    package: Package,
+    *,
+    version: int = 1,
+    environment: Environment = "production",
+    private_key: bytes = PRIVATE,
+    **changes: Any,
+) -> Release:
+    """Sign any package; the verdict is laid into `folder`."""
+    about = {"model": package.signature.model, **changes}
+    (folder / "verdict.json").write_bytes(seal(verdict(package.digest, **about), private_key))
     return Release(
-        model=MODEL,
+        model=package.signature.model,
         version=version,
         digest=package.digest,
-        package=folder / "package",
+        package=package.folder,
         verdict=folder / "verdict.json",
         environment=environment,
     )
