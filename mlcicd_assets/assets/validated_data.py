@@ -7,7 +7,7 @@ import dagster as dg
 
 from mlcicd_assets.assets.partitions import Outcome, asset_options, conclude, frame_metadata, run_partitions
 from mlcicd_assets.ml.catalogue import DataLane, read_reference
-from mlcicd_assets.ml.contracts import ContractBroken, ContractReport, validate
+from mlcicd_assets.ml.contracts import ContractBroken, ContractReport, conform, validate
 from mlcicd_assets.ml.user_code import load_object
 from resources.protocols import Lake, Records
 
@@ -40,7 +40,7 @@ def validated_data(lane: DataLane) -> dg.AssetsDefinition:
         reports: dict[str | None, ContractReport] = {}
 
         def check(partition: str | None) -> Outcome:
-            path, name = read_reference(lane.folder, lane.dataset.contract)
+            contract = load_object(*read_reference(lane.folder, lane.dataset.contract))
             raw = lake.versions(lane.table("raw_data")).get(partition)
             frame = lake.scan(
                 lane.table("raw_data"), partitions=None if partition is None else [partition]
@@ -49,7 +49,8 @@ def validated_data(lane: DataLane) -> dg.AssetsDefinition:
                 target: lake.scan(f"{target.split('.')[0]}/validated_data")
                 for target in lane.dataset.references.values()
             }
-            report = validate(frame, load_object(path, name), lane.dataset, known)
+            frame = conform(frame, contract, lane.dataset.contract)
+            report = validate(frame, contract, lane.dataset, known)
             reports[partition] = report
             if not report.passed:
                 raise ContractBroken(f"{lane.table('raw_data')} {partition or ''}: {report.summary()}")

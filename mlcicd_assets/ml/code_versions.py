@@ -27,7 +27,7 @@ _MODEL_FIELDS = {
 }
 _MODULES = {
     "raw_data": [],
-    "validated_data": ["contracts"],
+    "validated_data": ["contracts", "contract_schema", "contract_failures", "labels"],
     "features": ["features", "labels", "feature_table"],
     "trained_model": ["splits", "training", "onnx_export", "package", "features"],
     "evaluation_report": ["evaluation", "metrics", "gates", "scoring"],

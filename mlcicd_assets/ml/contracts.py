@@ -1,40 +1,29 @@
-"""Checking records against their contract: every rule, each with count, share and a sample.
+"""Checking records against their contract: every rule, each with count, share and examples.
 
 The contract is a pandera (polars) DataFrameModel. A rule with `raise_warning=True` is soft: it warns and is
-recorded; every other rule is hard: it blocks.
+recorded; every other rule is hard: it blocks. pandera stays the language of the contract; its rules are
+applied here one by one on all the data, for its own `validate` checks no more than the schema of a LazyFrame.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
+from mlcicd_assets.ml.contract_failures import RuleFailure, Tier, about_records, about_whole
+from mlcicd_assets.ml.contract_schema import (
+    ContractBroken,
+    conform,
+    declared_columns,
+    schema_of,
+    shape_failures,
+    unexpected_columns,
+)
 from mlcicd_assets.ml.declarations import DatasetDeclaration
 from mlcicd_assets.ml.labels import LabelError, label_column
 
-Tier = Literal["hard", "soft"]
-SAMPLE = 3
-
-
-class ContractBroken(ValueError):  # noqa: N818 - the name says what happened
-    """Records that break a hard rule; names each rule, column, count and share."""
-
-
-@dataclass(frozen=True)
-class RuleFailure:
-    """One broken rule."""
-
-    rule: str
-    column: str | None  # None for a rule about whole records
-    tier: Tier
-    count: int  # records that break it; 1 for a rule about the partition as a whole
-    share: float  # of the partition's records
-    sample: list[Any]  # offending values, or keys of offending records
-    message: str
-
-    def __str__(self) -> str:
-        return self.message
+__all__ = ["ContractBroken", "ContractReport", "RuleFailure", "conform", "validate"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +46,7 @@ class ContractReport:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for storing."""
-        return asdict(self)
+        return {**asdict(self), "passed": self.passed}
 
 
 def validate(
@@ -66,148 +55,103 @@ def validate(
     dataset: DatasetDeclaration,
     references: Mapping[str, pl.LazyFrame] | None = None,
 ) -> ContractReport:
-    """Check records against a pandera model and the declaration's own rules; raises ContractBroken.
+    """Check records against a pandera model and the declaration's own rules.
 
-    `references` holds, for each target such as `planes.tailnum`, the table that has the column. Raises only
-    when the contract itself cannot be used; broken rules are reported, all of them.
+    `references` holds, for each target such as `planes.tailnum`, the table that has the column. Raises
+    ContractBroken only when the contract itself cannot be used; broken rules are reported, all of them.
+    Types are those of `conform`, which the caller applies to what it keeps.
     """
-    schema = _schema(contract, dataset)
-    rules = list(_rules(records, schema, dataset, references or {}))
-    return ContractReport(records.height, len(rules), [failure for failure in rules if failure is not None])
+    schema = schema_of(contract, dataset.contract)
+    conformed = conform(records, contract, dataset.contract)
+    results = list(_results(conformed, schema, dataset, references or {}))
+    return ContractReport(records.height, len(results), [failure for failure in results if failure])
 
 
-def _schema(contract: Any, dataset: DatasetDeclaration) -> Any:
-    try:
-        return contract.to_schema()
-    except AttributeError:
-        raise ContractBroken(
-            f"{dataset.contract} is {type(contract).__name__}, not a pandera.polars DataFrameModel"
-        ) from None
-
-
-def _rules(
+def _results(
     records: pl.DataFrame, schema: Any, dataset: DatasetDeclaration, references: Mapping[str, pl.LazyFrame]
 ) -> Iterator[RuleFailure | None]:
     """One result per rule: None where it holds."""
-    yield _rows_present(records)
-    usable = True
-    for name, column in schema.columns.items():
-        failures = list(_column_shape(records, name, column))
-        usable = usable and not failures
-        yield from failures or [None]
-        if not failures:
-            yield from _column_values(records, name, column)
-    if usable and records.height:
+    if not records.height:
+        yield about_whole(records, rule="rows_present", column=None, said="there are no records")
+        return
+    yield from unexpected_columns(records, schema)
+    complete = True
+    for name, column in declared_columns(records, schema):
+        shape = list(shape_failures(records, name, column))
+        yield from shape if shape else (None,)
+        usable = all(failure.tier == "soft" for failure in shape)
+        complete = complete and usable
+        if usable and name in records.columns:
+            yield from _column_results(records, name, column, dataset)
+    if complete:  # rules over several columns would only repeat that one of them is missing
         for check in schema.checks:
             yield _checked(records, check, None, dataset)
-        yield from _declared(records, dataset, references)
+    if schema.unique:
+        yield _unique(records, "unique", list(schema.unique), dataset)
+    yield from _declared(records, dataset, references)
 
 
-def _rows_present(records: pl.DataFrame) -> RuleFailure | None:
-    if records.height:
-        return None
-    return RuleFailure("rows_present", None, "hard", 1, 1.0, [], "rows_present: there are no records")
-
-
-def _column_shape(records: pl.DataFrame, name: str, column: Any) -> Iterator[RuleFailure]:
-    if name not in records.columns:
-        if column.required:
-            yield _whole(records, "column_present", name, f"column {name!r} is missing")
-        return
-    found, expected = records.schema[name], column.dtype
-    if expected is not None and not expected.check(_engine_type(found)):
-        if records[name].null_count() == records.height:
-            yield _whole(records, "not_all_null", name, f"column {name!r} is null in every record")
-        else:
-            said = f"column {name!r} is {found}, must be {expected}"
-            yield _whole(records, "column_type", name, said, sample=records[name].head(SAMPLE).to_list())
-
-
-def _engine_type(dtype: pl.DataType) -> Any:
-    from pandera.engines import polars_engine
-
-    return polars_engine.Engine.dtype(dtype)
-
-
-def _column_values(records: pl.DataFrame, name: str, column: Any) -> Iterator[RuleFailure | None]:
-    if name not in records.columns:
-        return
+def _column_results(
+    records: pl.DataFrame, name: str, column: Any, dataset: DatasetDeclaration
+) -> Iterator[RuleFailure | None]:
     values = records[name]
     if not column.nullable:
-        yield _rows("not_null", name, "hard", values.is_null(), values, "is null")
+        missing = values.is_null()
+        if values.dtype.is_float():
+            missing |= values.is_nan().fill_null(value=False)  # pandera: no number is no value
+        yield about_records(
+            records, missing, rule="not_null", column=name, tier="hard", said="is null", keys=dataset.keys
+        )
     if column.unique:
-        yield _rows("unique", name, "hard", values.is_duplicated(), values, "is not unique")
+        yield _unique(records, "unique", [name], dataset)
     for check in column.checks:
-        yield _checked(records, check, name, None)
+        yield _checked(records, check, name, dataset)
 
 
 def _checked(
-    records: pl.DataFrame, check: Any, name: str | None, dataset: DatasetDeclaration | None
+    records: pl.DataFrame, check: Any, name: str | None, dataset: DatasetDeclaration
 ) -> RuleFailure | None:
-    rule, tier = check.name or check.error or "check", _tier(check)
+    rule = check.name or check.error or "check"
+    tier: Tier = "soft" if check.raise_warning else "hard"
     try:
-        result = check(records.lazy(), name)
-        held = result.check_output.collect().to_series()
+        held = check(records.lazy(), name).check_output.collect().to_series()
     except Exception as error:  # noqa: BLE001 - a person's check may raise anything; that is a broken rule
-        said = f"{rule}: raised {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        return RuleFailure(rule, name, "hard", 1, 1.0, [], said)
-    if held.len() != records.height:  # a rule about the partition as a whole
-        if held.all():
-            return None
-        return RuleFailure(rule, name, tier, 1, 1.0, [], f"{rule}: does not hold for the whole partition")
-    shown = records[name] if name else _keys(records, dataset)
-    return _rows(rule, name, tier, ~held, shown, f"breaks {check.error or rule}")
+        reason = (str(error).splitlines() or [""])[0]
+        said = f"the check raised {type(error).__name__}: {reason}; correct it in {dataset.contract}"
+        return about_whole(records, rule=rule, column=name, said=said)
+    if held.len() != records.height:
+        said = "does not hold for the partition as a whole"
+        return None if held.all() else about_whole(records, rule=rule, column=name, said=said, tier=tier)
+    said = f"breaks {check.error or rule}"
+    return about_records(records, ~held, rule=rule, column=name, tier=tier, said=said, keys=dataset.keys)
 
 
-def _tier(check: Any) -> Tier:
-    return "soft" if check.raise_warning else "hard"
-
-
-def _keys(records: pl.DataFrame, dataset: DatasetDeclaration | None) -> pl.Series:
-    keys = [key for key in dataset.keys if key in records.columns] if dataset else []
-    return records.select(pl.struct(keys or records.columns)).to_series()
-
-
-def _rows(
-    rule: str, name: str | None, tier: Tier, broken: pl.Series, shown: pl.Series, said: str
+def _unique(
+    records: pl.DataFrame, rule: str, columns: list[str], dataset: DatasetDeclaration
 ) -> RuleFailure | None:
-    count = int(broken.sum() or 0)
-    if count == 0:
-        return None
-    share = count / broken.len()
-    sample = shown.filter(broken).head(SAMPLE).to_list()
-    what = f"column {name!r} " if name else ""
-    plain = [str(value) for value in sample]
-    message = f"{rule}: {what}{said} in {count} of {broken.len()} records ({share:.2%}), for example {plain}"
-    return RuleFailure(rule, name, tier, count, share, plain, message)
-
-
-def _whole(
-    records: pl.DataFrame, rule: str, name: str, said: str, sample: list[Any] | None = None
-) -> RuleFailure:
-    plain = [str(value) for value in sample or []]
-    more = f", for example {plain}" if plain else ""
-    return RuleFailure(rule, name, "hard", max(records.height, 1), 1.0, plain, f"{rule}: {said}{more}")
+    missing = [name for name in columns if name not in records.columns]
+    if missing:
+        return about_whole(records, rule=rule, column=missing[0], said=f"missing column {missing[0]!r}")
+    return about_records(
+        records,
+        records.select(columns).is_duplicated(),
+        rule=rule,
+        column=columns[0] if len(columns) == 1 else None,
+        tier="hard",
+        said=f"({', '.join(columns)}) is not unique",
+        keys=dataset.keys or columns,
+    )
 
 
 def _declared(
     records: pl.DataFrame, dataset: DatasetDeclaration, references: Mapping[str, pl.LazyFrame]
 ) -> Iterator[RuleFailure | None]:
     if dataset.keys:
-        yield _unique_keys(records, dataset)
+        yield _unique(records, "unique_keys", dataset.keys, dataset)
     if dataset.label:
         yield _labels_present(records, dataset)
     for column, target in dataset.references.items():
-        yield _reference(records, column, target, references)
-
-
-def _unique_keys(records: pl.DataFrame, dataset: DatasetDeclaration) -> RuleFailure | None:
-    missing = [key for key in dataset.keys if key not in records.columns]
-    if missing:
-        return _whole(records, "unique_keys", missing[0], f"key column {missing[0]!r} is missing")
-    broken = records.select(dataset.keys).is_duplicated()
-    said = f"key ({', '.join(dataset.keys)}) is not unique"
-    return _rows("unique_keys", None, "hard", broken, _keys(records, dataset), said)
+        yield _reference(records, column, target, references, dataset)
 
 
 def _labels_present(records: pl.DataFrame, dataset: DatasetDeclaration) -> RuleFailure | None:
@@ -216,10 +160,11 @@ def _labels_present(records: pl.DataFrame, dataset: DatasetDeclaration) -> RuleF
     try:
         labels = label_column(dataset.label, records)
     except LabelError as error:
-        return _whole(records, "labels_present", column, str(error))
+        return about_whole(records, rule="labels_present", column=column, said=str(error))
     if dataset.label.arrives or labels.null_count() < labels.len():
         return None  # labels that come later may all be missing now
-    return _whole(records, "labels_present", column, f"no record has a label in column {column!r}")
+    said = f"no record has a label in column {column!r}: let the labels land, or declare 'label.arrives'"
+    return about_whole(records, rule="labels_present", column=column, said=said)
 
 
 def _reference(
@@ -227,9 +172,23 @@ def _reference(
     column: str,
     target: str,
     references: Mapping[str, pl.LazyFrame],
+    dataset: DatasetDeclaration,
 ) -> RuleFailure | None:
+    """How many records point to nothing: soft, for reference tables are rarely complete."""
+    if column not in records.columns:
+        return about_whole(records, rule="references", column=column, said=f"missing column {column!r}")
     if target not in references:
-        return _whole(records, "references", column, f"the reference table of {target} is missing")
-    known = references[target].select(target.split(".")[1]).unique().collect().to_series()
-    broken = records[column].is_not_null() & ~records[column].is_in(known.implode())
-    return _rows("references", column, "soft", broken, records[column], f"is not in {target}")
+        return about_whole(
+            records, rule="references", column=column, said=f"the reference table of {target} is missing"
+        )
+    name = target.split(".")[1]
+    try:
+        known = references[target].select(pl.col(name).unique()).collect().to_series()
+        broken = records[column].is_not_null() & ~records[column].is_in(known.implode())
+    except pl.exceptions.PolarsError as error:
+        said = f"{column!r} can't be compared with {target} ({str(error).splitlines()[0]})"
+        return about_whole(records, rule="references", column=column, said=said)
+    said = f"is not in {target}"
+    return about_records(
+        records, broken, rule="references", column=column, tier="soft", said=said, keys=dataset.keys
+    )

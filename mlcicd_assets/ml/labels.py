@@ -45,7 +45,7 @@ def _by_bound(column: pl.Series, bound: Bound) -> pl.Series:
 
 def _zero_or_one(column: pl.Series) -> pl.Series:
     values = column.fill_nan(None) if column.dtype.is_float() else column
-    wrong = values.filter(values.is_not_null() & ~values.is_in([0, 1]))
+    wrong = values.filter(values.is_not_null() & (values != 0) & (values != 1))
     if wrong.len():
         raise LabelError(
             f"the label column {column.name!r} holds {wrong.unique().head(5).to_list()}; it must hold "
