@@ -1,6 +1,7 @@
 """Fitting the user's estimator: checked before, seeded, and expressed in ONNX after."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from mlcicd_assets.ml.features import model_arrays
 from mlcicd_assets.ml.onnx_export import to_onnx
 from mlcicd_assets.ml.package import Feature
 
-# Up to this many values (rows × features) one OpenMP thread fits. More threads gain little on small data, and
+# Up to this many values (rows × features) one thread fits and predicts. More threads gain little on small data, and
 # when another process has the other core their spinning costs a factor: a fit of 2 s took 46 s.
 _SINGLE_THREADED = 20_000_000
 _SAMPLE = 1_000
@@ -79,7 +80,7 @@ def train(
     """Fit on the features of labelled rows and convert to ONNX; same input, same bytes.
 
     `labels` are 0 and 1. Every `random_state` that the user left open gets the seed. `threads` limits OpenMP
-    (default: by the size of the data); the result does not depend on it. Raises TrainingError or ExportError.
+    and BLAS (default: one for small data); trees do not depend on it. Raises TrainingError or ExportError.
     """
     names = model_features(features)
     classes = labels.unique().sort().to_list()
@@ -90,8 +91,9 @@ def train(
         )
     _seed(estimator, seed)
     table = to_pandas(features)
-    _fit(estimator, table, labels.to_numpy(), threads or _threads(features))
-    _check_scores(estimator, table[:_SAMPLE])
+    with _limited(features, threads):
+        _fit(estimator, table, labels.to_numpy())
+        _check_scores(estimator, table[:_SAMPLE])
     return Trained(estimator, names, to_onnx(estimator, names), _params(estimator))
 
 
@@ -116,7 +118,9 @@ def to_pandas(features: pl.DataFrame) -> Any:
 
 def scores(estimator: Any, features: pl.DataFrame) -> np.ndarray:
     """Probability of the positive class by scikit-learn, [n]."""
-    return np.asarray(estimator.predict_proba(to_pandas(features)))[:, list(estimator.classes_).index(1)]
+    with _limited(features):
+        probabilities = np.asarray(estimator.predict_proba(to_pandas(features)))
+    return probabilities[:, list(estimator.classes_).index(1)]
 
 
 def _seed(estimator: Any, seed: int) -> None:
@@ -133,16 +137,17 @@ def _seed(estimator: Any, seed: int) -> None:
         estimator.set_params(**unset)
 
 
-def _threads(features: pl.DataFrame) -> int | None:
-    return 1 if features.height * features.width <= _SINGLE_THREADED else None
-
-
-def _fit(estimator: Any, table: Any, labels: np.ndarray, threads: int | None) -> None:
+def _limited(features: pl.DataFrame, threads: int | None = None) -> AbstractContextManager[Any]:
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+    small = features.height * features.width <= _SINGLE_THREADED
+    limits: AbstractContextManager[Any] = threadpool_limits(threads or (1 if small else None))
+    return limits
+
+
+def _fit(estimator: Any, table: Any, labels: np.ndarray) -> None:
     try:
-        with threadpool_limits(limits=threads, user_api="openmp"):
-            estimator.fit(table, labels)
+        estimator.fit(table, labels)
     except Exception as error:
         raise TrainingError(
             f"fitting {type(estimator).__name__} on {len(table)} rows of {', '.join(table.columns)} failed: "
