@@ -94,7 +94,8 @@ class Scorer:
         """The model's feature columns for raw records; raises ScoringError."""
         checked = self._checked(records)
         try:
-            plan = self._function(checked.lazy(), **self._lookups).select(self._casts)
+            plan = self._function(checked.lazy(), **self._lookups).lazy()
+            plan = plan.select(self._casts) if self._casts else plan
             options = {} if checked.height > _MANY else {"optimizations": _PLAIN}
             features: pl.DataFrame = plan.collect(**options)
         except Exception as error:
@@ -108,9 +109,11 @@ class Scorer:
 
     def _plan(self) -> list[pl.Expr]:
         # Inputs have one schema, so the output has one too: it is worked out once, against the signature.
+        # Without casts where the function already gives what the model takes.
         try:
-            plan = self._function(pl.LazyFrame(schema=self._schema), **self._lookups)
-            casts = model_columns(plan.collect_schema())
+            plan = self._function(pl.LazyFrame(schema=self._schema), **self._lookups).lazy()
+            given = plan.collect_schema()
+            casts = model_columns(given)
         except Exception as error:
             raise PackageError(
                 f"{self.package.folder}/features.py: failed on its own inputs: {error}"
@@ -121,13 +124,14 @@ class Scorer:
                 f"{self.package.folder}/features.py: gives {found}, but signature.json promises "
                 f"{self._types}; build the package again"
             )
-        return casts
+        return [] if list(given.items()) == list(self._types.items()) else casts
 
     def _checked(self, records: pl.DataFrame) -> pl.DataFrame:
         missing = [name for name in self._schema if name not in records.columns]
         if missing:
             raise ScoringError(f"{self.signature.model}: missing column {', '.join(missing)}")
-        fits = list(records.schema.items()) == list(self._schema.items())
+        schema = records.schema
+        fits = schema.names() == list(self._schema) and schema.dtypes() == list(self._schema.values())
         chosen = records if fits else self._cast(records)
         for name in self._required:
             if chosen[name].null_count():

@@ -12,8 +12,8 @@ from mlcicd_assets.ml.features import model_arrays
 from mlcicd_assets.ml.onnx_export import to_onnx
 from mlcicd_assets.ml.package import Feature
 
-# Up to this many values (rows × features) one thread fits and predicts. More threads gain little on small data,
-# and when another process has the other core their spinning costs a factor: a fit of 2 s took 46 s.
+# Up to this many values (rows × features) one thread fits and predicts. More threads gain little on small
+# data, and when another process has the other core their spinning costs a factor: 2 s became 46 s.
 _SINGLE_THREADED = 20_000_000
 _SAMPLE = 1_000
 

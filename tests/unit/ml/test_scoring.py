@@ -165,6 +165,17 @@ def test_features_that_raise_on_import_do_not_load(package: Package, tmp_path: P
         Scorer.load(rebuilt(package, tmp_path / "p", "1 / 0\n" + FEATURES))
 
 
+def test_features_computed_eagerly_are_served_as_well(
+    package: Package, tmp_path: Path, scorer: Scorer
+) -> None:
+    eager = FEATURES.replace('        shop="shop",\n    )', '        shop="shop",\n    ).collect()')
+
+    other = Scorer.load(rebuilt(package, tmp_path / "p", eager))
+
+    rows = records(3)
+    assert np.array_equal(other.predict(rows).probabilities, scorer.predict(rows).probabilities)
+
+
 def test_features_that_lose_a_row_are_refused(package: Package, tmp_path: Path) -> None:
     losing = FEATURES.replace("return records.join", "return records.filter(pl.col('amount') > 1e9).join")
 
