@@ -237,13 +237,13 @@ def _weighted(environment: Environment, model: str, split: Mapping[int, int]) ->
 
 
 def _patience() -> dict[str, Any]:
-    # A prediction changes nothing, so it may be asked again. About two seconds in all: the time in which a
-    # killed server is restarted and listens again (its clients then wait in its queue while it loads).
+    # A prediction changes nothing, so it may be asked again. For some four seconds in all: a killed server
+    # listens again by then, at the latest (its clients then wait in its queue while the model loads).
     return {
         "timeout": WHOLE,
         "retry_policy": {
             "retry_on": "connect-failure,refused-stream,reset,gateway-error",
-            "num_retries": 10,
+            "num_retries": 20,
             "per_try_timeout": TRY,
             "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
         },
