@@ -1,7 +1,9 @@
 """The folder where upstream systems let files land: csv, parquet and json lines."""
 
+import csv
 import hashlib
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,20 @@ from resources.protocols import LandedFile, ResourceError
 
 _BLOCK = 1 << 20
 _REMEDY = "let the upstream system deliver it again"
+
+
+class _DamagedError(ValueError):
+    """A file that is not whole; says what is wrong with it."""
+
+
+# A panic is what polars does when a damaged page contradicts the file's own footer.
+_DAMAGES = (
+    _DamagedError,
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    UnicodeDecodeError,
+    OSError,
+)
 
 
 @dataclass(frozen=True)
@@ -23,36 +39,37 @@ class LandingFolder:
         """Locate and fingerprint a file; raises ResourceError when it is missing or unreadable."""
         path = self.root / template.replace("{partition}", partition or "")
         try:
-            digest = hashlib.sha256()
-            with path.open("rb") as file:
-                while block := file.read(_BLOCK):
-                    digest.update(block)
+            return LandedFile(path, _fingerprint(path))
         except FileNotFoundError:
             raise ResourceError(f"{path} has not landed; {_REMEDY}, or correct source.files") from None
         except OSError as error:
             raise ResourceError(f"{path} cannot be read ({error.strerror}); make it readable") from error
-        return LandedFile(path, digest.hexdigest())
 
     def partitions(self, template: str) -> list[str]:
-        """The partition keys whose files have landed, sorted."""
-        before, _, after = Path(template).name.partition("{partition}")
-        pattern = re.compile(f"^{re.escape(before)}(.+){re.escape(after)}$")
-        folder = (self.root / template).parent
-        if not folder.is_dir():
-            return []
-        found = (pattern.match(path.name) for path in folder.iterdir() if path.is_file())
-        return sorted(match[1] for match in found if match)
+        """The partition keys whose files have landed, sorted; hidden files are not whole yet: not counted."""
+        pattern = re.compile(re.escape(template).replace(r"\{partition\}", "(?P<key>[^/.][^/]*)", 1))
+        found = (
+            pattern.fullmatch(path.relative_to(self.root).as_posix())
+            for path in self.root.glob(template.replace("{partition}", "*"))
+            if path.is_file()
+        )
+        return sorted(match["key"] for match in found if match)
 
     def read(self, landed: LandedFile) -> pl.DataFrame:
         """Read by suffix; raises ResourceError naming the file, what is wrong and the remedy."""
         path = landed.path
-        if path.stat().st_size == 0:
-            raise ResourceError(f"{path} is empty; {_REMEDY}")
+        reader = _READERS.get(path.suffix)
+        if reader is None:
+            raise ResourceError(f"{path}: files end in {', '.join(_READERS)}; rename it or convert it")
         try:
-            frame = _READERS[path.suffix](path)
-        except KeyError:
-            raise ResourceError(f"{path}: files end in {', '.join(_READERS)}") from None
-        except (pl.exceptions.PolarsError, OSError) as error:
+            if path.stat().st_size == 0:
+                raise ResourceError(f"{path} is empty; {_REMEDY}")
+            frame = reader(path)
+        except FileNotFoundError:
+            raise ResourceError(f"{path} has not landed; {_REMEDY}") from None
+        except PermissionError as error:
+            raise ResourceError(f"{path} cannot be read ({error.strerror}); make it readable") from error
+        except _DAMAGES as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ResourceError(f"{path} is cut short or damaged ({reason}); {_REMEDY}") from error
         if frame.is_empty():
@@ -60,12 +77,66 @@ class LandingFolder:
         return frame
 
 
+def _fingerprint(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _parquet(path: Path) -> pl.DataFrame:
+    with path.open("rb") as file:
+        if file.read(4) != b"PAR1":
+            raise _DamagedError("it does not begin like Parquet")
+        file.seek(-4, 2)
+        if file.read(4) != b"PAR1":
+            raise _DamagedError("it does not end like Parquet")
+    return pl.read_parquet(path, glob=False, hive_partitioning=False)
+
+
 def _csv(path: Path) -> pl.DataFrame:
-    return pl.read_csv(path, try_parse_dates=True, infer_schema_length=None)
+    """Comma-separated with a header; every line, the last as well, ends with a newline and has every field.
+
+    A file that is cut within its last field can't be told from a whole one otherwise.
+    """
+    with path.open("rb") as file:
+        file.seek(-1, 2)
+        if file.read(1) not in b"\r\n":
+            raise _DamagedError("its last line does not end with a newline")
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        header = next(csv.reader(text), [])
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise _DamagedError(f"its header names {', '.join(map(repr, twice))} twice")
+    frame = pl.read_csv(path, try_parse_dates=True, infer_schema_length=None, glob=False)
+    if frame.width and frame.to_series(-1).null_count():
+        _refuse_short_lines(path, header)
+    return frame
+
+
+def _refuse_short_lines(path: Path, header: list[str]) -> None:
+    """Arrow's parser refuses a line without all its fields, which polars reads as nulls."""
+    import pyarrow
+    from pyarrow import csv as arrow_csv
+
+    lines = arrow_csv.ParseOptions(newlines_in_values=True)
+    texts = arrow_csv.ConvertOptions(column_types=dict.fromkeys(header, pyarrow.string()))
+    try:
+        with arrow_csv.open_csv(path, parse_options=lines, convert_options=texts) as batches:
+            for _ in batches:
+                pass
+    except pyarrow.ArrowInvalid as error:
+        raise _DamagedError(str(error)) from error
 
 
 def _json_lines(path: Path) -> pl.DataFrame:
     return pl.read_ndjson(path, infer_schema_length=None)
 
 
-_READERS = {".parquet": pl.read_parquet, ".csv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines}
+_READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = {
+    ".parquet": _parquet,
+    ".csv": _csv,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+}

@@ -2,6 +2,7 @@
 
 import json
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -47,38 +48,58 @@ class SqlRecords:
         }
         place = (_RECORDS.c.asset == row["asset"]) & (_RECORDS.c.partition == row["partition"])
         try:
-            with self._engine.begin() as connection:
-                connection.execute(sa.delete(_RECORDS).where(place))
-                connection.execute(sa.insert(_RECORDS).values(row))
-        except sa.exc.SQLAlchemyError as error:
+            try:
+                self._replace(place, row)
+            except sa.exc.IntegrityError:  # somebody else wrote the first record of this place meanwhile
+                self._replace(place, row)
+        except (sa.exc.SQLAlchemyError, OSError) as error:
             raise self._failed(error) from error
 
     def all(self) -> list[Materialization]:
         """Every record; raises ResourceError."""
+        if self._file and not self._file.exists():
+            return []  # nothing was ever written, and reading creates nothing
         query = sa.select(_RECORDS).order_by(_RECORDS.c.asset, _RECORDS.c.partition)
         try:
             with self._engine.connect() as connection:
                 rows = connection.execute(query).mappings().all()
-        except sa.exc.SQLAlchemyError as error:
+        except (sa.exc.SQLAlchemyError, OSError) as error:
             raise self._failed(error) from error
         return [_record(row) for row in rows]
 
+    def _replace(self, place: sa.ColumnElement[bool], row: dict[str, Any]) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(sa.delete(_RECORDS).where(place))
+            connection.execute(sa.insert(_RECORDS).values(row))
+
+    @property
+    def _file(self) -> Path | None:
+        """The database's file, where there is one."""
+        embedded = self._url.get_backend_name() == "sqlite" and self._url.database
+        return Path(self._url.database) if embedded and self._url.database else None
+
     @cached_property
     def _engine(self) -> sa.Engine:
-        if self._url.get_backend_name() != "sqlite":
+        if not self._file:
             engine = sa.create_engine(self._url)
         else:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
             engine = sa.create_engine(self._url, connect_args={"timeout": _BUSY_S}, poolclass=sa.NullPool)
             sa.event.listen(engine, "connect", _write_ahead)
         try:
             _METADATA.create_all(engine)
-        except sa.exc.SQLAlchemyError as error:
-            raise self._failed(error) from error
+        except sa.exc.DBAPIError:
+            # Two processes that create the table at once: the second looks again.
+            _METADATA.create_all(engine)
         return engine
 
     def _failed(self, error: Exception) -> ResourceError:
-        reason = str(getattr(error, "orig", error)).splitlines()[0]
-        return ResourceError(f"{self!r}: {reason}; see that the database can be reached and written")
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        place = self._url.render_as_string(hide_password=True)
+        return ResourceError(
+            f"the records at {place} cannot be used ({reason}): "
+            "make them reachable and writable, or choose others with MLCICD_RECORDS_URL"
+        )
 
 
 def _write_ahead(connection: Any, _record: Any) -> None:

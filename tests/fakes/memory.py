@@ -1,13 +1,11 @@
-"""A lake, a landing folder, records and keys, small enough to read."""
+"""A lake, records and keys in memory, small enough to read."""
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import polars as pl
 
 from resources.content import canonical, content_hash
-from resources.protocols import LandedFile, Materialization, ResourceError, TableVersion
+from resources.protocols import Materialization, ResourceError, TableVersion
 
 
 class MemoryLake:
@@ -54,29 +52,6 @@ class MemoryLake:
         return len(self.states[table]) - 1
 
 
-class FolderLanding:
-    """Files below a folder, by their template."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def find(self, template: str, partition: str | None) -> LandedFile:
-        path = self.root / template.replace("{partition}", partition or "")
-        if not path.is_file():
-            raise ResourceError(f"{path} has not landed")
-        return LandedFile(path, _sha256(path.read_bytes()))
-
-    def partitions(self, template: str) -> list[str]:
-        before, after = template.split("{partition}")
-        return sorted(
-            str(path.relative_to(self.root)).removeprefix(before).removesuffix(after)
-            for path in self.root.glob(f"{before}*{after}")
-        )
-
-    def read(self, landed: LandedFile) -> pl.DataFrame:
-        return pl.read_parquet(landed.path)
-
-
 class MemoryRecords:
     """The newest record of each asset and partition."""
 
@@ -102,7 +77,3 @@ class GivenKeys:
 
     def trusted_keys(self) -> Sequence[bytes]:
         return self._trusted
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -17,10 +17,11 @@ from mlcicd_assets.ml.package import Package
 from mlcicd_assets.ml.scoring import Scorer
 from mlcicd_assets.release.run_files import PACKAGE, VERDICT, Candidate, candidate_pointer, champion_pointer
 from mlcicd_assets.release.verdict import seal
+from resources.landing import LandingFolder
 from resources.ledger import SqlLedger
 from resources.protocols import ModelVersion, Release
 from tests.fakes.catalogues import write_catalogue
-from tests.fakes.memory import FolderLanding, GivenKeys, MemoryLake, MemoryRecords
+from tests.fakes.memory import GivenKeys, MemoryLake, MemoryRecords
 from tests.fakes.packages import build_package, records
 from tests.fakes.releases import MODEL, PRIVATE, PUBLIC, verdict
 from tests.fakes.served import answering
@@ -48,7 +49,7 @@ class World:
         self.made = package
         self.catalogue = write_catalogue(folder / "defs", risk=risk)
         self.lake = MemoryLake()
-        self.landing = FolderLanding(folder)
+        self.landing = LandingFolder(folder)
         self.records = MemoryRecords()
         self.tracking = FolderTracking(folder / "runs")
         self.registry = MemoryRegistry(self.tracking)
