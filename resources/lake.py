@@ -147,7 +147,10 @@ class DeltaLake:
             return None
         except (DeltaError, OSError) as error:
             at = "" if version is None else f" at version {version}"
-            raise ResourceError(f"{table} cannot be read{at} from {address}: {_first_line(error)}") from error
+            raise ResourceError(
+                f"{table} cannot be read{at} from {address} ({_reason(error)}): "
+                "see that the version exists, and that MLCICD_LAKE_URI and its credentials are right"
+            ) from error
         try:
             return Table.read(handle, address)
         except (pl.exceptions.ColumnNotFoundError, ValueError) as error:
@@ -164,7 +167,7 @@ class DeltaLake:
 
     def _unwritable(self, error: Exception) -> ResourceError:
         return ResourceError(
-            f"the lake at {self.uri} cannot be written ({_first_line(error)}): "
+            f"the lake at {self.uri} cannot be written ({_reason(error)}): "
             "make it writable or choose another with MLCICD_LAKE_URI"
         )
 
@@ -179,5 +182,5 @@ def _named(table: str, partition: str | None) -> str:
     return table if partition is None else f"{table} {partition}"
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
