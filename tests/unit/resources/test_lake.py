@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -175,7 +176,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-def test_a_read_only_folder_is_one_clear_error_for_other_users(tmp_path: Path):
+def test_a_read_only_folder_is_one_clear_error_for_other_users():
     program = textwrap.dedent(
         """
         import os, sys
@@ -190,12 +191,11 @@ def test_a_read_only_folder_is_one_clear_error_for_other_users(tmp_path: Path):
             print(error)
         """
     )
-    for folder in [tmp_path, *tmp_path.parents[:3]]:
-        folder.chmod(0o755)
-
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, cwd=Path.cwd()
-    )
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to other users
+        Path(folder).chmod(0o755)
+        done = subprocess.run(
+            [sys.executable, "-c", program, folder], capture_output=True, text=True, cwd=Path.cwd()
+        )
 
     assert "cannot be written" in done.stdout, done.stderr
     assert "make it writable or choose another with MLCICD_LAKE_URI" in done.stdout
