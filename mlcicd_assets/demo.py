@@ -71,7 +71,7 @@ class Demonstration:
 
     def say(self, line: str = "", style: str | None = None) -> None:
         """Print one line as it is."""
-        self.out.print(line, markup=False, style=style)
+        self.out.print(line, markup=False, style=style, soft_wrap=True)
 
     def land(self) -> Iterator[str]:
         """Play the upstream systems: what has not landed yet lands now."""

@@ -49,7 +49,15 @@ def reject(
     """Reject a version: production refuses it."""
     session = session_of(context)
     approval = decide(session, model, version, "reject", by=by, reason=reason, expires=_NEVER)
-    _tell(approval, as_json, "production refuses it from now on")
+    _tell(approval, as_json, _consequence(session, model, version))
+
+
+def _consequence(session: Session, model: str, version: int) -> str:
+    from mlcicd_assets.cli.proofs import champion_version
+
+    if champion_version(session.ledger, model) == version:
+        return "it is the champion and goes on serving: release another version to replace it"
+    return "production refuses it from now on"
 
 
 def decide(

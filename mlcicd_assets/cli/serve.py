@@ -113,7 +113,7 @@ def _show(status: "ServingStatus") -> None:
     out = console()
     if not status.running:
         out.print("serving is stopped; 'mlcicd serve start' brings it up")
-    for environment, address in status.addresses.items():
+    for environment, address in status.addresses.items() if status.running else ():
         out.print(f"{environment}: {address}", markup=False)
     rows = [
         (server.model, server.version, server.environment, server.state, f"{server.weight} %", server.error)

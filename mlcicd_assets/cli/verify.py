@@ -151,7 +151,7 @@ class _Proof:
             self._serves()
         elif not servers:
             return "no server runs this version, and it is not the champion"
-        return ", ".join(f"{server.environment} {server.address} serves this digest" for server in servers)
+        return ", ".join(f"{server.environment} {server.address} runs this digest" for server in servers)
 
     def _serves(self) -> None:
         from mlcicd_assets.cli.predict import address_of

@@ -47,6 +47,17 @@ def test_a_rejection_replaces_an_approval(risky: Any, mlcicd: Any) -> None:
     assert risky.ledger.entries("shop_risk")[-1].action == "rejected"
 
 
+def test_a_rejected_champion_goes_on_serving_and_that_is_told(
+    make_world: Callable[..., Any], mlcicd: Any
+) -> None:
+    world = make_world(risk="high")
+    world.champion()
+
+    result = mlcicd(world, "reject", "shop_risk", "1", *DECIDE)
+
+    assert "it is the champion and goes on serving" in result.stdout
+
+
 def test_what_failed_its_gates_cannot_be_approved(make_world: Callable[..., Any], mlcicd: Any) -> None:
     world = make_world(risk="high")
     world.registered(gates=[{"name": "roc_auc", "value": 0.5, "bound": ">= 0.60", "passed": False}])
