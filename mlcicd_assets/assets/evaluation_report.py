@@ -216,6 +216,8 @@ def _shown(
         f"{evaluation.positives} positive",
         "pictures": dg.MetadataValue.md(pictures),
         "report": dg.MetadataValue.path(link),
+        # As numbers, so that the UI plots them over time.
+        **{f"metric/{name}": value for name, value in evaluation.metrics.items() if value is not None},
     }
 
 
