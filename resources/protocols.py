@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
 
 Environment = Literal["staging", "production"]
 
@@ -36,7 +37,7 @@ class TableVersion:
 class Lake(Protocol):
     """Versioned tables, overwritten by partition, atomically."""
 
-    def write(self, table: str, frame: pl.DataFrame, *, partition: str | None = None) -> TableVersion:
+    def write(self, table: str, frame: "pl.DataFrame", *, partition: str | None = None) -> TableVersion:
         """Replace the partition's rows (the whole table when None). A failed write leaves what was there.
 
         Same content again writes nothing and returns the version that already holds it.
@@ -45,7 +46,7 @@ class Lake(Protocol):
 
     def scan(
         self, table: str, *, partitions: Sequence[str] | None = None, version: int | None = None
-    ) -> pl.LazyFrame:
+    ) -> "pl.LazyFrame":
         """Read rows, without the partition column; raises ResourceError naming what to materialize."""
         ...
 
@@ -79,7 +80,7 @@ class Landing(Protocol):
         """The partition keys whose files have landed, sorted."""
         ...
 
-    def read(self, landed: LandedFile) -> pl.DataFrame:
+    def read(self, landed: LandedFile) -> "pl.DataFrame":
         """Read csv, parquet or json lines by suffix; ResourceError on empty, truncated or unreadable."""
         ...
 
@@ -96,6 +97,11 @@ class Materialization:
     at: str  # ISO 8601, UTC
     run: str  # Dagster run id
     seconds: float
+    # What `code` was made of, so that a change can be named; empty in records from before it was kept.
+    parts: Mapping[str, str] = field(default_factory=dict)  # "flights/features.py:features" -> fingerprint
+    parameters: Mapping[str, str] = field(default_factory=dict)  # "train" -> "120d"
+    # Why a check refused what was made of these inputs; then `content` is what stood before ("" for nothing).
+    failure: str = ""
 
 
 class Records(Protocol):

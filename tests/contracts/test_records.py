@@ -2,6 +2,9 @@
 
 import dataclasses
 import os
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -74,6 +77,16 @@ def test_reads_back_what_was_written(make: Make):
     assert make().all() == [record()]
 
 
+def test_keeps_what_the_code_was_made_of_and_why_a_check_failed(make: Make):
+    whole = record(
+        parts={"flights/features.py:features": "1"}, parameters={"train": "120d"}, failure="roc_auc is 0.5"
+    )
+
+    make().write(whole)
+
+    assert make().all() == [whole]
+
+
 def test_the_newest_record_of_a_place_stands(make: Make):
     records = make()
     records.write(record())
@@ -133,6 +146,39 @@ def test_a_database_that_cannot_be_used_is_one_clear_error(tmp_path: Path, use: 
         ResourceError, match=r"the records at sqlite:.*records\.db cannot be used .*MLCICD_RECORDS_URL"
     ):
         use(SqlRecords(f"sqlite:///{tmp_path}/records.db"))
+
+
+_OLD = """
+CREATE TABLE materializations (
+    asset VARCHAR(300), partition VARCHAR(100), code VARCHAR(64), inputs TEXT, content VARCHAR(64),
+    at VARCHAR(40), run VARCHAR(64), seconds FLOAT, PRIMARY KEY (asset, partition)
+);
+INSERT INTO materializations VALUES ('a/raw_data', '', 'c', '{"file": "f"}', 'x', '2026', 'r', 1.5);
+"""
+
+
+def test_rows_from_before_parts_were_kept_are_read_and_written_beside(tmp_path: Path):
+    with sqlite3.connect(tmp_path / "records.db") as connection:
+        connection.executescript(_OLD)
+    records = SqlRecords(f"sqlite:///{tmp_path}/records.db")
+
+    old = Materialization("a/raw_data", None, "c", {"file": "f"}, "x", "2026", "r", 1.5)
+    assert records.all() == [old]
+
+    new = record(parts={"a.py:f": "1"}, parameters={"seed": "0"})
+    records.write(new)
+    assert records.all() == [old, new]
+
+
+def test_sqlite_is_read_without_sqlalchemy_or_polars(tmp_path: Path):
+    code = f"""
+import sys
+from resources.records import SqlRecords
+SqlRecords("sqlite:///{tmp_path}/records.db").all()
+sys.exit("sqlalchemy" in sys.modules or "polars" in sys.modules)
+"""
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_home_that_cannot_be_written_is_one_clear_error(tmp_path: Path):
