@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # CPU wheels where the machine offers them to pip; a range, so that what is there is taken.
-TORCH ?= torch>=2.13,<2.15
+TORCH ?= torch>=2.13,<2.14
 
 .PHONY: help demo test check format dev bench lock clean
 

@@ -285,7 +285,7 @@ class Ledger(Protocol):
         ...
 
     def verify(self) -> int:
-        """Prove the chain and the pointers; returns the number of lines, raises ResourceError at the break."""
+        """Prove chain and pointers; returns the number of lines, raises ResourceError at the break."""
         ...
 
 

@@ -1,7 +1,6 @@
 """What holds for every test: a scrubbed environment, and a home of its own."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,9 +24,9 @@ def scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home, chosen by the environment as a user would."""
     path = tmp_path / "home"
     path.mkdir()
     monkeypatch.setenv("MLCICD_HOME", str(path))
-    yield path
+    return path

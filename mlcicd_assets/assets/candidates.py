@@ -87,11 +87,12 @@ def registered_candidate(
     Never an older version: whoever deploys means what was trained last, and must learn that it was refused.
     """
     trained = candidate(ledger, lane.model.name)
+    # By this run's own verdict: the same package may have passed earlier, on another holdout.
+    with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
+        prove_run(lane, tracking, keys, trained, Path(scratch))
     for version in registry.versions(lane.model.name):
         if version.digest == trained.digest:
             return version
-    with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
-        prove_run(lane, tracking, keys, trained, Path(scratch))
     raise dg.Failure(
         f"{lane.model.name}: the last trained package ({trained.digest[:12]}) is proven but not registered; "
         f"materialize {lane.model.name}/registered_model first",

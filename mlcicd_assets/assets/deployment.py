@@ -56,7 +56,7 @@ def deployment(lane: ModelLane) -> dg.AssetsDefinition:
         version = registered_candidate(lane, ledger, registry, tracking, keys)
         serving.start()
         with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
-            release = prepare(lane, registry, tracking, keys, version, "production", Path(scratch))
+            release = prepare(lane, registry, tracking, ledger, keys, version, "production", Path(scratch))
             check_releasable(release, keys, current, datetime.now(UTC))
             server = serving.launch(release, keys.trusted_keys())
             if current is None or current.version != version.version:

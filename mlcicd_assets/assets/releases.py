@@ -6,13 +6,13 @@ from pathlib import Path
 import dagster as dg
 import numpy as np
 
-from mlcicd_assets.assets.candidates import prove
+from mlcicd_assets.assets.candidates import candidate, prove
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.package import PackageError, read_package
 from mlcicd_assets.ml.scoring import Scorer
 from mlcicd_assets.release.run_files import APPROVAL, PACKAGE, VERDICT
 from mlcicd_assets.serving.client import predict
-from resources.protocols import Environment, Keys, Lake, ModelVersion, Registry, Release, Tracking
+from resources.protocols import Environment, Keys, Lake, Ledger, ModelVersion, Registry, Release, Tracking
 
 # JSON carries float32 scores without loss; what differs comes from the server's own arithmetic.
 TOLERANCE = 1e-6
@@ -32,6 +32,7 @@ def prepare(
     lane: ModelLane,
     registry: Registry,
     tracking: Tracking,
+    ledger: Ledger,
     keys: Keys,
     version: ModelVersion,
     environment: Environment,
@@ -43,14 +44,17 @@ def prepare(
         package = read_package(folder / PACKAGE, expected=version.digest)
     except PackageError as error:
         raise dg.Failure(f"{lane.model.name}: refused: {error}", allow_retries=False) from error
-    prove(lane, keys, folder / VERDICT, package.digest)
+    # The newest verdict on this package; the registry keeps the one it was first registered with.
+    newest = candidate(ledger, lane.model.name)
+    verdict = tracking.fetch(newest.run_id, VERDICT, scratch / "newest")
+    prove(lane, keys, verdict, package.digest)
     approval = _approval(tracking, version, scratch)
     return Release(
         model=lane.model.name,
         version=version.version,
         digest=version.digest,
         package=folder / PACKAGE,
-        verdict=folder / VERDICT,
+        verdict=verdict,
         environment=environment,
         approval=approval,
     )

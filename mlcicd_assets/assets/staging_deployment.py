@@ -37,7 +37,7 @@ def staging_deployment(lane: ModelLane) -> dg.AssetsDefinition:
         version = registered_candidate(lane, ledger, registry, tracking, keys)
         serving.start()
         with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
-            release = prepare(lane, registry, tracking, keys, version, "staging", Path(scratch))
+            release = prepare(lane, registry, tracking, ledger, keys, version, "staging", Path(scratch))
             server = serving.launch(release, keys.trusted_keys())
             before = [other for other in serving.routes("staging", model) if other != version.version]
             serving.route("staging", model, {version.version: 100})

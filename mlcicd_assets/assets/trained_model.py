@@ -14,6 +14,7 @@ from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.model_options import asset_options
 from mlcicd_assets.assets.recording import remember
 from mlcicd_assets.ml.catalogue import DataLane, ModelLane, read_reference
+from mlcicd_assets.ml.contract_schema import nullable_columns
 from mlcicd_assets.ml.feature_table import ARRIVES, LABEL, TIME, model_columns
 from mlcicd_assets.ml.keeping import to_skops
 from mlcicd_assets.ml.package import Package
@@ -22,7 +23,7 @@ from mlcicd_assets.ml.periods import end_of, overlapping
 from mlcicd_assets.ml.splits import NotEnoughData, Split, choose_windows, rows_of
 from mlcicd_assets.ml.training import Trained, new_estimator, scores, train
 from mlcicd_assets.ml.training_record import DataUsed, TrainingRecord, windows
-from mlcicd_assets.ml.user_code import load_function
+from mlcicd_assets.ml.user_code import load_function, load_object
 from mlcicd_assets.release.run_files import (
     ESTIMATOR,
     HOLDOUT,
@@ -128,10 +129,19 @@ def gather(lane: ModelLane, lake: Lake, as_of: str | None) -> Material:
         rows_of(chosen, split.train, as_of=split.as_of, arrives=late).collect(),
         rows_of(chosen, split.holdout, as_of=split.as_of, arrives=late).collect(),
         [
-            DataUsed(table=table, partition=key, version=version, content=stored[key].content)
-            for key in (used or [None])
+            *(
+                DataUsed(table=table, partition=key, version=version, content=stored[key].content)
+                for key in (used or [None])
+            ),
+            *(_lookup(lake, f"{name}/validated_data") for name in lane.data.dataset.lookups),
         ],
     )
+
+
+def _lookup(lake: Lake, table: str) -> DataUsed:
+    """A reference table that travels in the package, whole."""
+    version = lake.table_version(table)
+    return DataUsed(table=table, partition=None, version=version, content=lake.versions(table)[None].content)
 
 
 def _newest(data: DataLane, lake: Lake, keys: list[str | None]) -> datetime:
@@ -159,15 +169,18 @@ def make(lane: ModelLane, lake: Lake, material: Material, scratch: Path, revisio
     estimator = new_estimator(load_function(*read_reference(lane.folder, lane.model.estimator)))
     fitted = train(estimator, material.train.select(names), material.train[LABEL], seed=lane.model.seed)
     seconds = time.perf_counter() - started
+    records = lake.scan(lane.data.table("validated_data")).head(1000).collect()
+    contract = load_object(*read_reference(lane.data.folder, dataset.contract))
     package = package_model(
         scratch / PACKAGE,
         fitted,
         model=lane.model.name,
         threshold=lane.model.threshold,
         features=read_reference(lane.data.folder, dataset.features or ""),
-        records=lake.scan(lane.data.table("validated_data")).head(1000).collect(),
+        records=records,
         hidden=dataset.hidden,
         lookups={name: lake.scan(f"{name}/validated_data").collect() for name in dataset.lookups},
+        nullable=nullable_columns(records.columns, contract, dataset.contract),
     )
     record = TrainingRecord.model_validate(
         {

@@ -1,13 +1,16 @@
 """`<dataset>/validated_data`: the partitions whose contract holds."""
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from mlcicd_assets.assets.partitions import Outcome, asset_options, conclude, frame_metadata, run_partitions
 from mlcicd_assets.ml.catalogue import DataLane, read_reference
-from mlcicd_assets.ml.contracts import ContractBroken, ContractReport, conform, validate
+from mlcicd_assets.ml.contracts import ContractBroken, ContractReport, examine, moved_counts
+from mlcicd_assets.ml.periods import end_of
 from mlcicd_assets.ml.user_code import load_object
 from resources.protocols import Lake, Records
 
@@ -38,29 +41,25 @@ def validated_data(lane: DataLane) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], records: dg.ResourceParam[Records]
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
         reports: dict[str | None, ContractReport] = {}
+        contract = load_object(*read_reference(lane.folder, lane.dataset.contract))
+        known = {
+            target: lake.scan(f"{target.split('.')[0]}/validated_data")
+            for target in lane.dataset.references.values()
+        }
 
         def check(partition: str | None) -> Outcome:
-            contract = load_object(*read_reference(lane.folder, lane.dataset.contract))
-            raw = lake.versions(lane.table("raw_data")).get(partition)
-            frame = lake.scan(
-                lane.table("raw_data"), partitions=None if partition is None else [partition]
-            ).collect()
-            known = {
-                target: lake.scan(f"{target.split('.')[0]}/validated_data")
-                for target in lane.dataset.references.values()
-            }
-            frame = conform(frame, contract, lane.dataset.contract)
-            report = validate(frame, contract, lane.dataset, known)
-            reports[partition] = report
-            if not report.passed:
-                raise ContractBroken(f"{lane.table('raw_data')} {partition or ''}: {report.summary()}")
-            written = lake.write(lane.table("validated_data"), frame, partition=partition)
-            inputs = {_named(lane.table("raw_data"), partition): raw.content if raw else ""}
-            inputs |= {
-                f"{name}/validated_data": lake.versions(f"{name}/validated_data")[None].content
-                for name in targets
-            }
-            return Outcome(written, inputs, {"rules": report.rules, **frame_metadata(frame)})
+            raw = lane.table("raw_data")
+            rows = lake.scan(raw, partitions=None if partition is None else [partition])
+            found = examine(rows, contract, lane.dataset, known, _until(lane, partition))
+            reports[partition] = found.report
+            if not found.report.passed:
+                raise ContractBroken(f"{raw} {partition or ''}: {found.report.summary()}")
+            kept, moved = found.part()
+            _quarantine(lake, lane.table("quarantine"), moved, partition)
+            written = lake.write(lane.table("validated_data"), kept, partition=partition)
+            return Outcome(
+                written, _inputs(lake, lane, partition, targets), _shown(found.report, kept, moved, lane)
+            )
 
         batch = run_partitions(context, records, check)
         yield _contract(reports, batch.failed)
@@ -70,8 +69,40 @@ def validated_data(lane: DataLane) -> dg.AssetsDefinition:
     return _validated_data
 
 
-def _named(table: str, partition: str | None) -> str:
-    return table if partition is None else f"{table}@{partition}"
+def _until(lane: DataLane, partition: str | None) -> datetime:
+    """The moment that the records should reach: the partition's end, or now."""
+    if partition is None or lane.dataset.partitions == "dynamic":
+        return datetime.now(UTC)
+    return end_of(lane.dataset.partitions, partition)
+
+
+def _quarantine(lake: Lake, table: str, moved: pl.DataFrame, partition: str | None) -> None:
+    """Replace the partition's quarantine; where nothing ever had to be moved, no table is made."""
+    before = lake.versions(table).get(partition)
+    if moved.height or (before and before.rows):
+        lake.write(table, moved, partition=partition)
+
+
+def _inputs(lake: Lake, lane: DataLane, partition: str | None, targets: list[str]) -> dict[str, str]:
+    table = lane.table("raw_data")
+    raw = lake.versions(table).get(partition)
+    inputs = {table if partition is None else f"{table}@{partition}": raw.content if raw else ""}
+    for name in targets:
+        inputs |= {
+            f"{name}/validated_data" if key is None else f"{name}/validated_data@{key}": version.content
+            for key, version in lake.versions(f"{name}/validated_data").items()
+        }
+    return inputs
+
+
+def _shown(report: ContractReport, kept: pl.DataFrame, moved: pl.DataFrame, lane: DataLane) -> dict[str, Any]:
+    shown: dict[str, Any] = {"rules": report.rules, "quarantined rows": moved.height}
+    if moved.height:
+        shown["quarantine"] = dg.MetadataValue.md(
+            f"table `{lane.table('quarantine')}`\n\n| rule | rows |\n|---|---|\n"
+            + "\n".join(f"| {rule} | {count:,} |" for rule, count in moved_counts(moved))
+        )
+    return {**shown, **frame_metadata(kept)}
 
 
 def _contract(

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mlcicd_assets.ml.thresholds import Bound, parse_duration
+from mlcicd_assets.ml.watches import Watches
 
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 _REFERENCE = re.compile(r"^[\w./-]+\.py:[A-Za-z_]\w*$")
@@ -79,6 +80,28 @@ class Label(Declaration):
     )
 
 
+class Freshness(Declaration):
+    """How near to the end of its partition the newest record must be."""
+
+    within: DurationText = Field(description="'6h': the newest record is at most so much older than the end.")
+    tier: Literal["hard", "soft"] = Field(default="soft", description="hard: blocks; soft: warns.")
+
+
+class PlannedException(Declaration):
+    """Days on which named checks may fail, because somebody knows why."""
+
+    first: date = Field(alias="from", description="The first day.")
+    last: date = Field(alias="to", description="The last day.")
+    checks: list[str] = Field(min_length=1, description="Names of checks: [row_count, drift].")
+    reason: str = Field(min_length=1, description="Why: recorded wherever the exception is used.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "PlannedException":
+        if self.last < self.first:
+            raise ValueError(f"an exception ends after it begins, not from {self.first} to {self.last}")
+        return self
+
+
 class DatasetDeclaration(Declaration):
     """A partitioned stream of records with a contract, shared by many models."""
 
@@ -110,6 +133,47 @@ class DatasetDeclaration(Declaration):
     references: dict[str, str] = Field(
         default_factory=dict, description="Referential integrity: {tailnum: planes.tailnum}."
     )
+    freshness: Freshness | None = Field(
+        default=None, description="{within: 6h, tier: soft}: how old the newest record may be at the end."
+    )
+    checks: dict[str, str] = Field(
+        default_factory=dict, description="What is watched: {row_count: 'within 4 sigma of same weekday'}."
+    )
+    hard_checks: list[str] = Field(
+        default_factory=list, description="Those of `checks` that block; the others warn."
+    )
+    exceptions: list[PlannedException] = Field(
+        default_factory=list, description="Planned exceptions to `checks`, by date."
+    )
+    minimum_history: int = Field(
+        default=5, ge=2, description="Accepted earlier partitions that a threshold from history needs."
+    )
+    drift_page: Literal["drifted", "always", "never"] = Field(
+        default="drifted", description="When the drift check draws Evidently's page."
+    )
+
+    @field_validator("checks")
+    @classmethod
+    def _known_checks(cls, checks: dict[str, str]) -> dict[str, str]:
+        Watches.parse(checks)
+        return checks
+
+    @model_validator(mode="after")
+    def _checks_fit(self) -> "DatasetDeclaration":
+        watches = Watches.parse(self.checks)
+        declared = [*watches.names(on_features=False), *watches.names(on_features=True)]
+        asked = [*self.hard_checks, *(name for planned in self.exceptions for name in planned.checks)]
+        for name in asked:
+            if name not in declared:
+                raise ValueError(
+                    f"hard_checks and exceptions name checks that are declared "
+                    f"({', '.join(declared) or 'none'}), not {name!r}"
+                )
+        if watches.names(on_features=True) and not self.features:
+            raise ValueError(
+                f"{', '.join(watches.names(on_features=True))} needs 'features': that is what is compared"
+            )
+        return self
 
     @model_validator(mode="after")
     def _complete(self) -> "DatasetDeclaration":
@@ -119,6 +183,8 @@ class DatasetDeclaration(Declaration):
             raise ValueError("source.files names '{partition}' exactly when the dataset has partitions")
         if self.label and not (self.time and self.features):
             raise ValueError("a dataset with a label declares 'time' and 'features' too")
+        if self.freshness and not self.time:
+            raise ValueError("'freshness' needs 'time', the column that says when the event happened")
         for column, target in self.references.items():
             if not re.match(r"^[a-z]\w*\.\w+$", target):
                 raise ValueError(f"references.{column} reads like 'planes.tailnum', not {target!r}")
@@ -188,7 +254,8 @@ class ModelDeclaration(Declaration):
 
         if self.champion.metric not in METRICS:
             raise ValueError(
-                f"champion.metric {self.champion.metric!r} is no metric; it is one of: {', '.join(sorted(METRICS))}"
+                f"champion.metric {self.champion.metric!r} is no metric; "
+                f"it is one of: {', '.join(sorted(METRICS))}"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""The layout of a features table: the model's columns, and beside them, marked by `_`, what is about the row."""
+"""The layout of a features table: the model's columns, and beside them, marked by `_`, facts of the row."""
 
 import polars as pl
 

@@ -8,7 +8,7 @@ FORMATS = {"hourly": "%Y-%m-%d-%H:%M", "daily": "%Y-%m-%d", "weekly": "%Y-%m-%d"
 
 def start_of(partitions: str, key: str) -> datetime:
     """The first instant of a partition; raises ValueError for a key of another kind."""
-    return datetime.strptime(key, FORMATS[partitions])  # noqa: DTZ007  a dataset's own local time
+    return datetime.strptime(key, FORMATS[partitions])
 
 
 def end_of(partitions: str, key: str) -> datetime:

@@ -17,7 +17,7 @@ MIN_ROWS = 100
 MIN_OF_EACH_CLASS = 10
 
 
-class NotEnoughData(ValueError):  # noqa: N818 - the name says what is wrong
+class NotEnoughData(ValueError):
     """A window that cannot be learned from or judged on; names the window, the counts and the remedy."""
 
 

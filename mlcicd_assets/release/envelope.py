@@ -25,7 +25,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MAX_BYTES = 1 << 20
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """A proof does not hold; the message says in plain words what is wrong and what to do."""
 
 

@@ -1,7 +1,11 @@
 """From a landed file to a champion that answers, and everything that must not get there."""
 
+import json
+
 import pytest
 
+from mlcicd_assets.ml.package import read_package
+from mlcicd_assets.release.run_files import Candidate
 from tests.fakes.projects import MONTHS
 from tests.pipeline.conftest import Pipeline, failures
 
@@ -116,7 +120,7 @@ def test_a_server_that_refuses_leaves_the_champion(pipeline: Pipeline):
     pipeline.project.edit("returns/model.py", "C=1.0", "C=0.5")
     pipeline.materialize('key:"returns/trained_model"', months=None)
     candidate = pipeline.resources["ledger"].pointer("candidate/returns")
-    digest = __import__("json").loads(candidate)["digest"]
+    digest = json.loads(candidate)["digest"]
     pipeline.resources["serving"].refusals[digest] = "out of memory"
     result = pipeline.materialize('group:"returns"', months=None)
     assert not result.success
@@ -141,4 +145,34 @@ def test_as_of_trains_an_earlier_state_again(pipeline: Pipeline):
     result = pipeline.materialize('key:"returns/trained_model"', months=None, config=config)
     assert result.success, failures(result)
     record = next(r for r in pipeline.resources["records"].all() if r.asset == "returns/trained_model")
-    assert max(record.inputs) == "sales/features@2026-03"
+    used = [name for name in record.inputs if name.startswith("sales/features@")]
+    assert max(used) == "sales/features@2026-03"
+
+
+def test_a_package_that_passed_once_and_fails_now_is_not_deployed(pipeline: Pipeline):
+    pipeline.project.land()
+    assert pipeline.materialize(
+        'not key:"returns/deployment" and not key:"returns/monitoring_report"'
+    ).success
+    pipeline.project.edit("returns/defs.yaml", 'brier: "<= 0.25"', 'brier: "<= 0.01"')
+    again = pipeline.materialize(
+        'key:"returns/trained_model" or key:"returns/evaluation_report"', months=None
+    )
+    assert not again.success
+    pipeline.project.edit("returns/defs.yaml", 'brier: "<= 0.01"', 'brier: "<= 0.25"')
+    result = pipeline.materialize('key:"returns/deployment"', months=None)
+    assert not result.success
+    assert "gate 'brier' failed" in failures(result)
+
+
+def test_a_request_may_leave_out_only_what_the_contract_lets_be_null(pipeline: Pipeline):
+    pipeline.project.land()
+    assert pipeline.materialize('not group:"returns" or key:"returns/trained_model"').success
+    digest = Candidate.parse(pipeline.resources["ledger"].pointer("candidate/returns"))
+    package = read_package(pipeline.resources["tracking"].root / digest.run_id / "package")
+    assert {column.name: column.nullable for column in package.signature.inputs} == {
+        "amount": False,
+        "online": False,
+        "sold_at": False,
+        "store_id": False,
+    }
