@@ -11,8 +11,9 @@ import dagster as dg
 
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.package import PackageError, read_package
+from mlcicd_assets.release.envelope import Refused
 from mlcicd_assets.release.run_files import PACKAGE, VERDICT, Candidate, candidate_pointer, champion_pointer
-from mlcicd_assets.release.verdict import Refused, Verdict, authorise
+from mlcicd_assets.release.verdict import Verdict, authorise
 from resources.protocols import Keys, Ledger, ModelVersion, Registry, ResourceError, Tracking
 
 

@@ -14,8 +14,9 @@ from mlcicd_assets.assets.releases import prepare, sample_answers
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.thresholds import parse_duration
 from mlcicd_assets.release.approval import authorise_approval
+from mlcicd_assets.release.envelope import Refused
 from mlcicd_assets.release.run_files import champion_pointer
-from mlcicd_assets.release.verdict import Refused, open_envelope
+from mlcicd_assets.release.verdict import open_envelope
 from mlcicd_assets.serving.routing import follow
 from resources.protocols import (
     Keys,

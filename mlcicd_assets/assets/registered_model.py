@@ -3,6 +3,7 @@
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -71,7 +72,7 @@ def _lineage(lane: ModelLane, verdict: Verdict) -> dict[str, str]:
     }
 
 
-def _shown(version: ModelVersion, verdict: Verdict, url: str) -> dict[str, object]:
+def _shown(version: ModelVersion, verdict: Verdict, url: str) -> dict[str, Any]:
     gates = [
         dg.TableRecord(
             {"gate": gate.name, "value": gate.value if gate.value is not None else "", "bound": gate.bound}

@@ -131,7 +131,7 @@ def gather(lane: ModelLane, lake: Lake, as_of: str | None) -> Material:
         [
             *(
                 DataUsed(table=table, partition=key, version=version, content=stored[key].content)
-                for key in (used or [None])
+                for key in (used if used is not None else [None])
             ),
             *(_lookup(lake, f"{name}/validated_data") for name in lane.data.dataset.lookups),
         ],
