@@ -1,16 +1,23 @@
 """Each asset's code version: the content of the code and declarations that its result depends on.
 
-Comments, docstrings and formatting do not count. A changed gate changes `evaluation_report`, so that a new
-threshold is checked again (asset checks have no code version of their own).
+Comments, docstrings and formatting do not count, nor does code that the asset does not use. A changed gate
+changes `evaluation_report`, so that a new threshold is checked again (asset checks have no code version).
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from mlcicd_assets.ml.catalogue import DataLane, ModelLane, read_reference
-from mlcicd_assets.ml.fingerprint import combine, python_fingerprint, value_fingerprint
+from mlcicd_assets.ml.code_graph import used_code
+from mlcicd_assets.ml.fingerprint import combine, value_fingerprint
 
 _HERE = Path(__file__).parent
+# Declarations count by their values, as parameters.
+_BY_VALUE = frozenset(_HERE / name for name in ("declarations.py", "catalogue.py"))
 
 _DATA_FIELDS = {
     "raw_data": {"source"},
@@ -25,31 +32,80 @@ _MODEL_FIELDS = {
     "deployment": {"rollout", "risk"},
     "monitoring_report": set(),
 }
-_MODULES = {
-    "raw_data": [],
-    "validated_data": ["contracts", "contract_schema", "contract_failures", "labels"],
-    "features": ["features", "labels", "feature_table"],
-    "trained_model": ["splits", "training", "onnx_export", "package", "features"],
-    "evaluation_report": ["evaluation", "metrics", "gates", "scoring"],
+# The functions of the framework that make a stage's result.
+ENTRIES = {
+    "validated_data": ["contracts.py:conform", "contracts.py:validate"],
+    "features": ["features.py:compute_features", "feature_table.py:assemble"],
+    "trained_model": [
+        "splits.py:choose_windows",
+        "splits.py:rows_of",
+        "training.py:new_estimator",
+        "training.py:train",
+        "packaging.py:package_model",
+    ],
+    "evaluation_report": ["evaluation.py:evaluate", "gates.py:decide"],
 }
 
 
-def data_stage(lane: DataLane, stage: str) -> str:
-    """The code version of a dataset's stage."""
+@dataclass(frozen=True)
+class AssetCode:
+    """What an asset's result depends on besides its data, so that a change can be named."""
+
+    parts: Mapping[str, str] = field(default_factory=dict)  # "flights/features.py:features" -> fingerprint
+    parameters: Mapping[str, str] = field(default_factory=dict)  # "train" -> "120d", "gates.roc_auc" -> …
+
+    @property
+    def version(self) -> str:
+        """The code version, as Dagster shows it."""
+        return combine([value_fingerprint(dict(self.parts)), value_fingerprint(dict(self.parameters))])[:16]
+
+
+def data_code(lane: DataLane, stage: str) -> AssetCode:
+    """The code of a dataset's stage; raises FingerprintError."""
     declared = lane.dataset.model_dump(mode="json", include=_DATA_FIELDS[stage])
-    files = {"validated_data": [lane.dataset.contract], "features": [lane.dataset.features]}.get(stage, [])
+    named = {"validated_data": lane.dataset.contract, "features": lane.dataset.features}
+    files = [named.get(stage)]
     return _code(lane.folder, [file for file in files if file], stage, declared)
 
 
-def model_stage(lane: ModelLane, stage: str) -> str:
-    """The code version of a model's stage."""
+def model_code(lane: ModelLane, stage: str) -> AssetCode:
+    """The code of a model's stage; raises FingerprintError."""
     declared = lane.model.model_dump(mode="json", include=_MODEL_FIELDS[stage])
     files = [lane.model.estimator] if stage == "trained_model" else []
     return _code(lane.folder, files, stage, declared)
 
 
-def _code(folder: Path, references: Iterable[str], stage: str, declared: object) -> str:
-    users = [read_reference(folder, reference)[0] for reference in references]
-    ours = [_HERE / f"{module}.py" for module in _MODULES.get(stage, [])]
-    parts = [python_fingerprint(path) for path in [*users, *ours]]
-    return combine([*parts, value_fingerprint(declared)])[:16]
+def data_stage(lane: DataLane, stage: str) -> str:
+    """The code version of a dataset's stage; raises FingerprintError."""
+    return data_code(lane, stage).version
+
+
+def model_stage(lane: ModelLane, stage: str) -> str:
+    """The code version of a model's stage; raises FingerprintError."""
+    return model_code(lane, stage).version
+
+
+def _code(folder: Path, references: Iterable[str], stage: str, declared: dict[str, Any]) -> AssetCode:
+    used = used_code([read_reference(folder, reference) for reference in references], stop=_BY_VALUE)
+    parts = {name: fingerprint[:16] for name, fingerprint in used.items()}
+    return AssetCode({**parts, **framework_code(stage)}, dict(_flat(declared)))
+
+
+@lru_cache  # what a process has loaded is what it runs
+def framework_code(stage: str) -> dict[str, str]:
+    """What a stage uses of each of the framework's files: "ml/training.py" -> fingerprint."""
+    files: dict[str, list[str]] = {}
+    entries = [read_reference(_HERE, entry) for entry in ENTRIES.get(stage, [])]
+    for name, fingerprint in used_code(entries, stop=_BY_VALUE).items():
+        files.setdefault(name.partition(":")[0], []).append(fingerprint)
+    return {file: combine(fingerprints)[:16] for file, fingerprints in files.items()}
+
+
+def _flat(value: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """`{"gates": {"roc_auc": ">= 0.7"}}` as `gates.roc_auc`: `>= 0.7`; whatever the order of keys."""
+    for name, found in sorted(value.items()):
+        if isinstance(found, dict) and found:
+            yield from _flat(found, f"{before}{name}.")
+        else:
+            text = found if isinstance(found, str) else json.dumps(found, sort_keys=True)
+            yield f"{before}{name}", text
