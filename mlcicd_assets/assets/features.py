@@ -7,6 +7,7 @@ import polars as pl
 
 from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.partitions import Outcome, asset_options, conclude, frame_metadata, run_partitions
+from mlcicd_assets.assets.statistics import keep_feature_statistics
 from mlcicd_assets.ml.catalogue import DataLane, read_reference
 from mlcicd_assets.ml.feature_table import LABEL, assemble
 from mlcicd_assets.ml.features import compute_features
@@ -36,6 +37,7 @@ def features(lane: DataLane) -> dg.AssetsDefinition:
             columns = compute_features(function, rows, lookups, hidden=lane.dataset.hidden)
             frame = assemble(lane.dataset, rows, columns)
             written = lake.write(lane.table("features"), frame, partition=partition)
+            keep_feature_statistics(lake, lane, frame, partition)
             return Outcome(written, _inputs(lake, lane, partition), _shown(frame))
 
         return conclude(context, run_partitions(context, records, compute))

@@ -8,6 +8,7 @@ import dagster as dg
 import polars as pl
 
 from mlcicd_assets.assets.partitions import Outcome, asset_options, conclude, frame_metadata, run_partitions
+from mlcicd_assets.assets.statistics import keep_record_statistics
 from mlcicd_assets.ml.catalogue import DataLane, read_reference
 from mlcicd_assets.ml.contracts import ContractBroken, ContractReport, examine, moved_counts
 from mlcicd_assets.ml.periods import end_of
@@ -57,6 +58,7 @@ def validated_data(lane: DataLane) -> dg.AssetsDefinition:
             kept, moved = found.part()
             _quarantine(lake, lane.table("quarantine"), moved, partition)
             written = lake.write(lane.table("validated_data"), kept, partition=partition)
+            keep_record_statistics(lake, lane, kept, partition)
             return Outcome(
                 written, _inputs(lake, lane, partition, targets), _shown(found.report, kept, moved, lane)
             )
@@ -71,7 +73,7 @@ def validated_data(lane: DataLane) -> dg.AssetsDefinition:
 
 def _until(lane: DataLane, partition: str | None) -> datetime:
     """The moment that the records should reach: the partition's end, or now."""
-    if partition is None or lane.dataset.partitions == "dynamic":
+    if partition is None:
         return datetime.now(UTC)
     return end_of(lane.dataset.partitions, partition)
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from mlcicd_assets.assets.features import features
 from mlcicd_assets.assets.raw_data import raw_data
 from mlcicd_assets.assets.validated_data import validated_data
+from mlcicd_assets.checks.data import data_checks
 from mlcicd_assets.components.scaffolding import DatasetScaffolder
 from mlcicd_assets.ml.catalogue import DataLane, check_references
 from mlcicd_assets.ml.declarations import DatasetDeclaration
@@ -43,7 +44,7 @@ def dataset_definitions(lane: DataLane) -> dg.Definitions:
     assets = [raw_data(lane), validated_data(lane)]
     if declaration.features:
         assets.append(features(lane))
-    return dg.Definitions(assets=assets)
+    return dg.Definitions(assets=assets, asset_checks=data_checks(lane))
 
 
 def folder_of(context: dg.ComponentLoadContext) -> Path:

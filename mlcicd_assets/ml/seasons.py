@@ -52,6 +52,9 @@ class Window:
         if partitions == "none":
             return []
         earlier = sorted(other for other in set(accepted) if other < key)
+        if partitions == "dynamic":  # keys without a date: in their own order, and no season
+            dated = self.dates or self.season
+            return [] if dated else earlier[: self.count] if self.first else earlier[-self.count :]
         start = start_of(partitions, key)
         if self.dates:
             first, last = self.dates
@@ -68,7 +71,7 @@ USUAL = Window()
 
 def covers(first: date, last: date, partitions: str, key: str) -> bool:
     """Whether any of a partition's days lies within the two dates, both included."""
-    if partitions == "none":
+    if partitions in {"none", "dynamic"}:
         return False
     start, end = start_of(partitions, key), end_of(partitions, key)
     return start.date() <= last and (end - timedelta(microseconds=1)).date() >= first

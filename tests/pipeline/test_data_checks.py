@@ -72,7 +72,7 @@ def test_what_is_unusual_warns_with_threshold_and_reason(watched: Pipeline):
     assert "median 600" in rows.description
     assert "log_amount (ks" in drift.description
     assert "against 4 partitions, 2026-02 … 2026-05" in drift.description
-    records = drift.metadata["features"].value
+    records = drift.metadata["features"].records
     assert records[0].data["feature"] == "log_amount"
     assert {"psi", "js", "wasserstein", "ks", "p", "outcome"} <= set(records[0].data)
     assert "data:image/png" in drift.metadata[f"picture of {month}"].value
