@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from resources.protocols import LandedFile, ResourceError
+
+if TYPE_CHECKING:  # imported where records are read: to know what has landed needs no polars
+    import polars as pl
 
 _BLOCK = 1 << 20
 _REMEDY = "let the upstream system deliver it again"
@@ -19,27 +21,37 @@ class _DamagedError(ValueError):
     """A file that is not whole; says what is wrong with it."""
 
 
-# A panic is what polars does when a damaged page contradicts the file's own footer.
-_DAMAGES = (
-    _DamagedError,
-    pl.exceptions.PolarsError,
-    pl.exceptions.PanicException,
-    UnicodeDecodeError,
-    OSError,
-)
+def _damages() -> tuple[type[BaseException], ...]:
+    from polars.exceptions import PanicException, PolarsError
+
+    # A panic is what polars does when a damaged page contradicts the file's own footer.
+    return (_DamagedError, PolarsError, PanicException, UnicodeDecodeError, OSError)
+
+
+def file_fingerprint(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes; raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
 class LandingFolder:
-    """Implements `Landing`: templates are relative to `root`, the home."""
+    """Implements `Landing`: templates are relative to `root`, the home.
+
+    Who only asks what is there may know the fingerprints of unchanged files without reading them again.
+    """
 
     root: Path
+    fingerprint: Callable[[Path], str] = file_fingerprint
 
     def find(self, template: str, partition: str | None) -> LandedFile:
         """Locate and fingerprint a file; raises ResourceError when it is missing or unreadable."""
         path = self.root / template.replace("{partition}", partition or "")
         try:
-            return LandedFile(path, _fingerprint(path))
+            return LandedFile(path, self.fingerprint(path))
         except FileNotFoundError:
             raise ResourceError(f"{path} has not landed; {_REMEDY}, or correct source.files") from None
         except OSError as error:
@@ -55,7 +67,7 @@ class LandingFolder:
         )
         return sorted(match["key"] for match in found if match)
 
-    def read(self, landed: LandedFile) -> pl.DataFrame:
+    def read(self, landed: LandedFile) -> "pl.DataFrame":
         """Read by suffix; raises ResourceError naming the file, what is wrong and the remedy."""
         path = landed.path
         reader = _READERS.get(path.suffix)
@@ -69,7 +81,7 @@ class LandingFolder:
             raise ResourceError(f"{path} has not landed; {_REMEDY}") from None
         except PermissionError as error:
             raise ResourceError(f"{path} cannot be read ({error.strerror}); make it readable") from error
-        except _DAMAGES as error:
+        except _damages() as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ResourceError(f"{path} is cut short or damaged ({reason}); {_REMEDY}") from error
         if frame.is_empty():
@@ -77,15 +89,9 @@ class LandingFolder:
         return frame
 
 
-def _fingerprint(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+def _parquet(path: Path) -> "pl.DataFrame":
+    import polars as pl
 
-
-def _parquet(path: Path) -> pl.DataFrame:
     with path.open("rb") as file:
         if file.read(4) != b"PAR1":
             raise _DamagedError("it does not begin like Parquet")
@@ -95,11 +101,13 @@ def _parquet(path: Path) -> pl.DataFrame:
     return pl.read_parquet(path, glob=False, hive_partitioning=False)
 
 
-def _csv(path: Path) -> pl.DataFrame:
+def _csv(path: Path) -> "pl.DataFrame":
     """Comma-separated with a header; every line, the last as well, ends with a newline and has every field.
 
     A file that is cut within its last field can't be told from a whole one otherwise.
     """
+    import polars as pl
+
     with path.open("rb") as file:
         file.seek(-1, 2)
         if file.read(1) not in b"\r\n":
@@ -130,11 +138,13 @@ def _refuse_short_lines(path: Path, header: list[str]) -> None:
         raise _DamagedError(str(error)) from error
 
 
-def _json_lines(path: Path) -> pl.DataFrame:
+def _json_lines(path: Path) -> "pl.DataFrame":
+    import polars as pl
+
     return pl.read_ndjson(path, infer_schema_length=None)
 
 
-_READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = {
+_READERS: Mapping[str, Callable[[Path], "pl.DataFrame"]] = {
     ".parquet": _parquet,
     ".csv": _csv,
     ".jsonl": _json_lines,

@@ -5,15 +5,15 @@ changes `evaluation_report`, so that a new threshold is checked again (asset che
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mlcicd_assets.ml.asset_code import AssetCode
 from mlcicd_assets.ml.catalogue import DataLane, ModelLane, read_reference
 from mlcicd_assets.ml.code_graph import used_code
-from mlcicd_assets.ml.fingerprint import combine, value_fingerprint
+from mlcicd_assets.ml.fingerprint import combine
 
 _HERE = Path(__file__).parent
 # Declarations count by their values, as parameters.
@@ -45,19 +45,6 @@ ENTRIES = {
     ],
     "evaluation_report": ["evaluation.py:evaluate", "gates.py:decide"],
 }
-
-
-@dataclass(frozen=True)
-class AssetCode:
-    """What an asset's result depends on besides its data, so that a change can be named."""
-
-    parts: Mapping[str, str] = field(default_factory=dict)  # "flights/features.py:features" -> fingerprint
-    parameters: Mapping[str, str] = field(default_factory=dict)  # "train" -> "120d", "gates.roc_auc" -> …
-
-    @property
-    def version(self) -> str:
-        """The code version, as Dagster shows it."""
-        return combine([value_fingerprint(dict(self.parts)), value_fingerprint(dict(self.parameters))])[:16]
 
 
 def data_code(lane: DataLane, stage: str) -> AssetCode:
