@@ -27,31 +27,23 @@ class RuleFailure:
 
 
 def about_records(
-    records: pl.DataFrame,
-    broken: pl.Series,
-    *,
-    rule: str,
-    column: str | None,
-    tier: Tier,
-    said: str,
-    keys: Sequence[str] = (),
-) -> RuleFailure | None:
-    """A rule that single records break, or None when none does; `broken` marks them."""
-    count = int(broken.sum() or 0)
-    if count == 0:
-        return None
-    share = count / broken.len()
-    sample = examples(records.filter(broken), column, keys)
-    what = f"column {column!r} " if column else ""
-    message = f"{rule}: {what}{said} in {count:,} of {broken.len():,} records ({share:.2%}), for example "
-    return RuleFailure(rule, column, tier, count, share, sample, message + "; ".join(sample))
-
-
-def about_whole(
-    records: pl.DataFrame, *, rule: str, column: str | None, said: str, tier: Tier = "hard"
+    count: int, rows: int, sample: list[str], *, rule: str, column: str | None, tier: Tier, said: str
 ) -> RuleFailure:
+    """A rule that `count` of the records break."""
+    what = f"column {column!r} " if column else ""
+    message = f"{rule}: {what}{said} in {count:,} of {rows:,} records ({count / rows:.2%}), for example "
+    return RuleFailure(rule, column, tier, count, count / rows, sample, message + "; ".join(sample))
+
+
+def about_whole(rows: int, *, rule: str, column: str | None, said: str, tier: Tier = "hard") -> RuleFailure:
     """A rule that a column, or the partition, breaks as a whole."""
-    return RuleFailure(rule, column, tier, records.height, 1.0, [], f"{rule}: {said}")
+    return RuleFailure(rule, column, tier, rows, 1.0, [], f"{rule}: {said}")
+
+
+def shown_columns(available: Sequence[str], column: str | None, keys: Sequence[str]) -> list[str]:
+    """What `examples` reads of a record."""
+    chosen = [name for name in dict.fromkeys([*([column] if column else []), *keys]) if name in available]
+    return chosen or list(available)
 
 
 def examples(broken: pl.DataFrame, column: str | None, keys: Sequence[str]) -> list[str]:
