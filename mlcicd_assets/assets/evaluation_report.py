@@ -66,7 +66,7 @@ def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
             gates = decide(lane.model, evaluation)
             verdict = verdict_of(lane, evaluation, gates, trained.run_id, datetime.now(UTC))
             page = render_evaluation(evaluation, gates)
-            _keep(tracking, trained.run_id, folder, evaluation, seal(verdict, keys.private_key()), page)
+            keep(tracking, trained.run_id, folder, evaluation, seal(verdict, keys.private_key()), page)
             link = reports.save(f"{model}/{trained.digest[:12]}.html", page)
         ledger.append(
             "verdict",
@@ -85,6 +85,7 @@ def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
             },
             content=_content(evaluation, gates),
             seconds=time.perf_counter() - started,
+            failure="; ".join(gate.message for gate in gates if not gate.passed),
         )
         return dg.MaterializeResult(
             metadata=_shown(evaluation, gates, verdict, link),
@@ -167,9 +168,10 @@ def verdict_of(
     )
 
 
-def _keep(
+def keep(
     tracking: Tracking, run_id: str, folder: Path, evaluation: Evaluation, verdict: bytes, page: str
 ) -> None:
+    """Put evaluation, verdict and page into the run, and its metrics beside."""
     contents = {
         EVALUATION: evaluation.model_dump_json(indent=1).encode(),
         VERDICT: verdict,

@@ -5,9 +5,9 @@ from typing import Any
 
 import dagster as dg
 
-from mlcicd_assets.assets.recording import remember
+from mlcicd_assets.assets.recording import code_metadata, remember
 from mlcicd_assets.ml.catalogue import ModelLane
-from mlcicd_assets.ml.code_versions import model_stage
+from mlcicd_assets.ml.code_versions import model_code
 from resources.protocols import Records
 
 STAGES = (
@@ -24,6 +24,7 @@ def asset_options(lane: ModelLane, stage: str, kinds: set[str]) -> dict[str, Any
     """Key, group, owner, code version and tags of a stage; each stage depends on the one before."""
     model = lane.model.name
     position = STAGES.index(stage)
+    code = model_code(lane, stage)
     before = [lane.data.dataset.name, "features"] if position == 0 else [model, STAGES[position - 1]]
     return {
         "key": [model, stage],
@@ -31,7 +32,8 @@ def asset_options(lane: ModelLane, stage: str, kinds: set[str]) -> dict[str, Any
         "group_name": model,
         "owners": [lane.model.owner],
         "backfill_policy": dg.BackfillPolicy.single_run(),
-        "code_version": model_stage(lane, stage),
+        "code_version": code.version,
+        "metadata": code_metadata(code),
         "tags": {"lane": "model", "risk": lane.model.risk},
         "kinds": kinds,
     }

@@ -10,9 +10,9 @@ import dagster as dg
 import polars as pl
 
 from mlcicd_assets.assets.expected import EXPECTED
-from mlcicd_assets.assets.recording import remember
+from mlcicd_assets.assets.recording import code_metadata, remember
 from mlcicd_assets.ml.catalogue import DataLane
-from mlcicd_assets.ml.code_versions import data_stage
+from mlcicd_assets.ml.code_versions import data_code
 from mlcicd_assets.ml.declarations import DatasetDeclaration
 from mlcicd_assets.ml.periods import FORMATS
 from resources.protocols import Records, TableVersion
@@ -51,6 +51,7 @@ def partitions_of(dataset: DatasetDeclaration) -> dg.PartitionsDefinition[str] |
 
 def asset_options(lane: DataLane, stage: str) -> dict[str, Any]:
     """What every asset of a dataset shares."""
+    code = data_code(lane, stage)
     return {
         "key": [lane.dataset.name, stage],
         "group_name": lane.dataset.name,
@@ -58,7 +59,8 @@ def asset_options(lane: DataLane, stage: str) -> dict[str, Any]:
         "partitions_def": partitions_of(lane.dataset),
         # One run for a whole range; the unpartitioned assets beside it must say the same.
         "backfill_policy": dg.BackfillPolicy.single_run(),
-        "code_version": data_stage(lane, stage),
+        "code_version": code.version,
+        "metadata": code_metadata(code),
         "tags": {"lane": "data"},
         "kinds": {"polars", "deltalake"},
     }

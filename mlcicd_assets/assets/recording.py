@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
+from mlcicd_assets.ml.asset_code import AssetCode
 from resources.protocols import Materialization, Records
+
+PARTS, PARAMETERS = "code", "parameters"
 
 
 def remember(
@@ -16,9 +20,14 @@ def remember(
     content: str,
     seconds: float,
     partition: str | None = None,
+    failure: str = "",
 ) -> None:
-    """Replace the asset's (partition's) record; the code version is the one that Dagster knows."""
+    """Replace the asset's (partition's) record; the code is the one that Dagster was told of.
+
+    `failure` says why a blocking check refused what was made: nothing downstream is made of it.
+    """
     key = context.asset_key
+    code = context.assets_def.metadata_by_key[key]
     records.write(
         Materialization(
             asset="/".join(key.path),
@@ -29,5 +38,43 @@ def remember(
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             run=context.run_id,
             seconds=round(seconds, 3),
+            parts=_mapping(code.get(PARTS)),
+            parameters=_mapping(code.get(PARAMETERS)),
+            failure=failure,
         )
     )
+
+
+def remember_refusal(
+    context: dg.AssetExecutionContext,
+    records: Records,
+    *,
+    inputs: Mapping[str, str],
+    reason: str,
+    partition: str | None = None,
+) -> None:
+    """Record that a blocking check refused what these inputs made; the content that stood before stands."""
+    place = ("/".join(context.asset_key.path), partition)
+    before = {(record.asset, record.partition): record for record in records.all()}.get(place)
+    remember(
+        context,
+        records,
+        inputs=inputs,
+        content=before.content if before else "",
+        seconds=before.seconds if before else 0.0,
+        partition=partition,
+        failure=reason,
+    )
+
+
+def code_metadata(code: AssetCode) -> dict[str, Any]:
+    """What an asset is made by, for its page in the UI, and for its records."""
+    return {
+        PARTS: dg.MetadataValue.json(dict(code.parts)),
+        PARAMETERS: dg.MetadataValue.json(dict(code.parameters)),
+    }
+
+
+def _mapping(value: Any) -> dict[str, str]:
+    found = value.value if isinstance(value, dg.MetadataValue) else value
+    return dict(found) if found else {}

@@ -8,6 +8,7 @@ import dagster as dg
 import polars as pl
 
 from mlcicd_assets.assets.partitions import Outcome, asset_options, conclude, frame_metadata, run_partitions
+from mlcicd_assets.assets.recording import remember_refusal
 from mlcicd_assets.assets.statistics import keep_record_statistics
 from mlcicd_assets.ml.catalogue import DataLane, read_reference
 from mlcicd_assets.ml.contracts import ContractBroken, ContractReport, examine, moved_counts
@@ -53,15 +54,16 @@ def validated_data(lane: DataLane) -> dg.AssetsDefinition:
             rows = lake.scan(raw, partitions=None if partition is None else [partition])
             found = examine(rows, contract, lane.dataset, known, _until(lane, partition))
             reports[partition] = found.report
+            inputs = _inputs(lake, lane, partition, targets)
             if not found.report.passed:
-                raise ContractBroken(f"{raw} {partition or ''}: {found.report.summary()}")
+                reason = found.report.summary()
+                remember_refusal(context, records, inputs=inputs, reason=reason, partition=partition)
+                raise ContractBroken(f"{raw} {partition or ''}: {reason}")
             kept, moved = found.part()
             _quarantine(lake, lane.table("quarantine"), moved, partition)
             written = lake.write(lane.table("validated_data"), kept, partition=partition)
             keep_record_statistics(lake, lane, kept, partition)
-            return Outcome(
-                written, _inputs(lake, lane, partition, targets), _shown(found.report, kept, moved, lane)
-            )
+            return Outcome(written, inputs, _shown(found.report, kept, moved, lane))
 
         batch = run_partitions(context, records, check)
         yield _contract(reports, batch.failed)
