@@ -11,9 +11,22 @@ from resources import build_resources
 @dg.definitions
 def defs() -> dg.Definitions:
     """Declarations, automation and resources; one process per run, since steps share what they load."""
-    here = Path(__file__).parent
     return dg.Definitions.merge(
-        dg.load_from_defs_folder(path_within_project=here),
+        declared(Path(__file__).parent),
         automation(),
         dg.Definitions(resources=build_resources(), executor=dg.in_process_executor),
     )
+
+
+def declared(project: Path) -> dg.Definitions:
+    """The components of the project; a declaration that cannot be used ends in one plain line."""
+    try:
+        return dg.load_from_defs_folder(path_within_project=project)
+    except Exception:
+        from mlcicd_assets.ml.catalogue import DeclarationError, load_all
+
+        try:
+            load_all()
+        except DeclarationError as error:
+            raise dg.DagsterInvalidDefinitionError(str(error)) from None
+        raise

@@ -66,7 +66,7 @@ def trained_model(lane: ModelLane) -> dg.AssetsDefinition:
             tags = {"dagster_run_id": context.run_id, "commit": revision.commit, "dirty": str(revision.dirty)}
             with tracking.run(model, f"{model} as of {material.split.as_of:%Y-%m-%d}", tags) as run:
                 made = make(lane, lake, material, Path(scratch), revision)
-                _keep(tracking, run.id, made, Path(scratch))
+                keep(tracking, run.id, made, Path(scratch))
             before = ledger.pointer(candidate_pointer(model))
             ledger.move(
                 candidate_pointer(model),
@@ -203,7 +203,8 @@ def make(lane: ModelLane, lake: Lake, material: Material, scratch: Path, revisio
     return Made(package, fitted, record, own)
 
 
-def _keep(tracking: Tracking, run_id: str, made: Made, scratch: Path) -> None:
+def keep(tracking: Tracking, run_id: str, made: Made, scratch: Path) -> None:
+    """Put package, estimator, record and holdout into the run."""
     (scratch / TRAINING).write_text(made.record.model_dump_json(indent=1))
     (scratch / ESTIMATOR).write_bytes(to_skops(made.trained.estimator))
     made.holdout.write_parquet(scratch / HOLDOUT)
