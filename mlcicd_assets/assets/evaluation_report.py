@@ -36,6 +36,9 @@ from resources.protocols import (
     Tracking,
 )
 
+# In the UI; the page has them all.
+_PICTURES = ("roc", "precision_recall", "confusion")
+
 
 def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
     """Measure the candidate, decide every gate once, and sign what was decided, passed or not."""
@@ -194,7 +197,7 @@ def _content(evaluation: Evaluation, gates: Sequence[GateResult]) -> str:
 def _shown(
     evaluation: Evaluation, gates: Sequence[GateResult], verdict: Verdict, link: str
 ) -> dict[str, Any]:
-    from mlcicd_assets.reports.figures import PICTURES, data_uri, png
+    from mlcicd_assets.reports.figures import data_uri, png
 
     opponent = evaluation.champion
     theirs = opponent.metrics if opponent else {}
@@ -208,7 +211,7 @@ def _shown(
         )
         for gate in gates
     ]
-    pictures = "\n".join(f"![{name}]({data_uri(png(name, evaluation))})" for name in PICTURES)
+    pictures = "\n".join(f"![{name}]({data_uri(png(name, evaluation))})" for name in _PICTURES)
     return {
         "verdict": "passed" if verdict.passed else "failed",
         "gates": dg.MetadataValue.table(decided),

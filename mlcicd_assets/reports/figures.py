@@ -81,7 +81,7 @@ def _drawn(name: str, evaluation: Evaluation, kind: str) -> bytes:
 def _saved(figure: "Figure", kind: str) -> bytes:
     buffer = io.BytesIO()
     settled: dict[str, Any] = (
-        {"metadata": {"Date": None}, "transparent": True} if kind == "svg" else {"dpi": 160}
+        {"metadata": {"Date": None}, "transparent": True} if kind == "svg" else {"dpi": 110}
     )
     figure.savefig(buffer, format=kind, **settled)
     return buffer.getvalue()
