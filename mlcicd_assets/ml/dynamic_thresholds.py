@@ -1,10 +1,10 @@
 """Thresholds that come from history: robust limits around what accepted partitions showed.
 
 A rule reads `>= 1000`, `within 4 sigma`, `within 4 sigma of same weekday`, `within 4 sigma of last 8 of same
-month`, or several of these joined by `and`. Sigma is the scaled median absolute deviation (1.4826 MAD,
-corrected for small histories after Croux and Rousseeuw, 1992), widened by the uncertainty of the median, and
-never taken as less than the sampling noise of what is counted: so a history without any spread does not fail
-the next partition.
+month`, or several of these joined by `and`; `or <= 0.02` says what is harmless, however unusual. Sigma is the
+scaled median absolute deviation (1.4826 MAD, corrected for small histories after Croux and Rousseeuw, 1992),
+widened by the uncertainty of the median, and never taken as less than the sampling noise of what is counted:
+so a history without any spread does not fail the next partition.
 """
 
 import math
@@ -33,13 +33,15 @@ class Rule:
     bounds: tuple[Bound, ...] = ()
     sigmas: float | None = None
     window: Window = USUAL
+    enough: tuple[Bound, ...] = ()  # whatever history says: `or <= 0.02`
 
     @classmethod
     def parse(cls, text: str) -> "Rule":
         """Raises ValueError in plain words."""
         bounds: list[Bound] = []
         sigmas, window = None, USUAL
-        for part in str(text).split(" and "):
+        asked, *enough = str(text).split(" or ")
+        for part in asked.split(" and "):
             found = _WITHIN.match(" ".join(part.split()))
             if found and sigmas is None:
                 sigmas = float(found[1])
@@ -48,7 +50,7 @@ class Rule:
                 raise ValueError(f"a rule has one 'within … sigma', not two: {text!r}")
             else:
                 bounds.append(_bound(part, text))
-        return cls(str(text), tuple(bounds), sigmas, window)
+        return cls(str(text), tuple(bounds), sigmas, window, tuple(_bound(part, text) for part in enough))
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,9 @@ def judge(
         else:
             limits = limits_of(history, rule, noise)
             broken += _beyond(value, limits)
+    if broken and (tolerated := [bound for bound in rule.enough if bound.admits(value)]):
+        said = f"{value:.4g} {' and '.join(broken)}, but {tolerated[0]} is enough"
+        return Judgement(subject, partition, value, rule.text, "passed", said, limits)
     outcome, reason = _decided(value, broken, cold, excused, limits)
     return Judgement(subject, partition, value, rule.text, outcome, reason, limits)
 
