@@ -25,7 +25,7 @@ from tests.fakes.memory import GivenKeys, MemoryLake, MemoryRecords
 from tests.fakes.packages import build_package, records
 from tests.fakes.releases import MODEL, PRIVATE, PUBLIC, verdict
 from tests.fakes.served import answering
-from tests.fakes.serving_target import MemoryServing
+from tests.fakes.serving import FakeServing
 from tests.fakes.tracking import FolderTracking, MemoryRegistry
 
 
@@ -55,7 +55,7 @@ class World:
         self.registry = MemoryRegistry(self.tracking)
         self.ledger = SqlLedger(f"sqlite:///{folder}/ledger.db")
         self.keys = GivenKeys(PRIVATE, PUBLIC)
-        self.serving = MemoryServing(address)
+        self.serving = FakeServing(address=address)
         self.risk = risk
         self.environment = {"MLCICD_HOME": str(folder / "home")}
 

@@ -53,12 +53,12 @@ def test_start_refuses_a_champion_whose_bytes_changed(world: Any, mlcicd: Any) -
 def test_a_server_that_refuses_is_exit_code_1(world: Any, mlcicd: Any) -> None:
     world.champion()
     world.serving.servers.clear()
-    world.serving.refuse = "the verdict is about another artifact"
+    world.serving.refusals[world.made.digest] = "the verdict is about another artifact"
 
     result = mlcicd(world, "serve", "start")
 
     assert result.exit_code == 1
-    assert result.stderr == "mlcicd: the verdict is about another artifact\n"
+    assert result.stderr == "mlcicd: refused: the verdict is about another artifact\n"
 
 
 def test_start_without_a_champion_repairs_nothing(world: Any, mlcicd: Any) -> None:
