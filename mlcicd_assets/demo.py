@@ -97,7 +97,7 @@ class Demonstration:
 
     def concerned(self) -> "list[Status]":
         """The staleness of this data and model, of all that is declared."""
-        from mlcicd_assets.cli.stale import assess_all
+        from mlcicd_assets.cli.assessment import assess_all
 
         ours = {*self.datasets, self.model}
         return [status for status in assess_all(self.session) if status.asset.split("/")[0] in ours]
@@ -114,7 +114,8 @@ class Demonstration:
 
     def selection(self, stale: "list[Status]") -> str:
         """What Dagster has to select: whole groups where everything is stale."""
-        from mlcicd_assets.automation.staleness import MODEL_STAGES, selection
+        from mlcicd_assets.automation.blueprint import MODEL_STAGES
+        from mlcicd_assets.automation.staleness import selection
 
         assets = {status.asset for status in stale}
         if {status.asset for status in self.concerned()} <= assets:

@@ -1,15 +1,29 @@
 """What the pipeline talks to. `build_resources` is the only place where an environment is chosen."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resources.home import Home
+
+if TYPE_CHECKING:
+    from resources.protocols import Landing, Records
 
 _ROOT = Path(__file__).parents[1]
 # The checkout; installed as a library, the project is where the command runs.
 PROJECT = _ROOT if (_ROOT / "pyproject.toml").is_file() else Path.cwd()
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What has landed, what was made of it, and who is champion."""
+
+    landing: "Landing"
+    records: "Records"
+    champions: Callable[[Iterable[str]], Mapping[str, str]]  # models -> digests
+    save: Callable[[], None]  # keeps what was learned of the landed files
 
 
 def home(environment: Mapping[str, str] | None = None) -> Home:
@@ -51,3 +65,22 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
         "serving": LocalServing(place.serving),
         "git": SystemGit(PROJECT),
     }
+
+
+def build_observed(environment: Mapping[str, str] | None = None) -> Observed:
+    """Only what staleness is decided from, by imports that take no time; nothing is opened here."""
+    from resources.file_manifest import FileManifest
+    from resources.landing import LandingFolder, file_fingerprint
+    from resources.ledger_champions import champion_digests
+    from resources.records import SqlRecords
+
+    env = os.environ if environment is None else environment
+    place = home(env)
+    manifest = FileManifest(place.cache / "landed.json", file_fingerprint)
+    ledger = env.get("MLCICD_LEDGER_URL") or f"sqlite:///{place.ledger}"
+    return Observed(
+        landing=LandingFolder(place.path, manifest.fingerprint),
+        records=SqlRecords(env.get("MLCICD_RECORDS_URL") or f"sqlite:///{place.path}/records.db"),
+        champions=lambda models: champion_digests(ledger, models),
+        save=manifest.save,
+    )

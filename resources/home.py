@@ -64,6 +64,11 @@ class Home:
         return self.path / "artifacts"
 
     @property
+    def cache(self) -> Path:
+        """What can be made anew at any time, kept because making it takes long."""
+        return self.path / "cache"
+
+    @property
     def ledger(self) -> Path:
         """The ledger's database."""
         return self.path / "ledger.db"

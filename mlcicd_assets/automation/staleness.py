@@ -6,87 +6,52 @@ and every input still has the content that was read.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from functools import cached_property
+from statistics import median
 from typing import Literal
 
-from mlcicd_assets.ml.catalogue import Catalogue, DataLane
-from mlcicd_assets.ml.code_versions import data_stage, model_stage
-from mlcicd_assets.ml.periods import end_of, start_of
-from resources.protocols import Landing, Materialization, ResourceError
-
-DATA_STAGES = ("raw_data", "validated_data", "features")
-# monitoring_report looks at live traffic: it is never fresh, so it is never stale.
-MODEL_STAGES = (
-    "trained_model",
-    "evaluation_report",
-    "registered_model",
-    "staging_deployment",
-    "deployment",
-)
+from mlcicd_assets.automation.blueprint import DATA_STAGES, MODEL_STAGES, Blueprint, DatasetShape
+from mlcicd_assets.automation.changes import code_change, shortened
+from resources.protocols import Materialization
 
 Place = tuple[str, str | None]  # asset and partition
 Landed = Mapping[str, Mapping[str | None, str]]  # dataset -> partition -> fingerprint of the file
+State = Literal["fresh", "stale", "waiting", "held"]
 
 
 @dataclass(frozen=True)
 class Status:
-    """One asset (partition): fresh; stale with the reason; or waiting for records that have not landed."""
+    """One asset (partition): fresh; stale with the reason; waiting for records; or held by a failed check."""
 
     asset: str
     partition: str | None
-    state: Literal["fresh", "stale", "waiting"]
+    state: State
     reason: str = ""
+    seconds: float | None = None  # what making it took, or takes for its like; None when nobody knows
+    # The stale places above: when they turn out the same, only a reason of its own makes this one run.
+    behind: tuple[Place, ...] = ()
+    own: bool = False
+
+    @property
+    def place(self) -> Place:
+        """Asset and partition."""
+        return self.asset, self.partition
 
     @property
     def name(self) -> str:
         """As records and people write it: `flights/raw_data@2013-01`."""
-        return _name((self.asset, self.partition))
+        return place_name(self.place)
 
 
-def current_codes(catalogue: Catalogue) -> dict[str, str]:
-    """The code version of every asset as the files stand now; raises FingerprintError."""
-    codes = {
-        lane.table(stage): data_stage(lane, stage)
-        for lane in catalogue.datasets.values()
-        for stage in _stages(lane)
-    }
-    for name, model in catalogue.models.items():
-        codes |= {f"{name}/{stage}": model_stage(model, stage) for stage in MODEL_STAGES}
-    return codes
-
-
-def landed_files(catalogue: Catalogue, landing: Landing, now: datetime) -> dict[str, dict[str | None, str]]:
-    """The fingerprints of what has landed, by dataset and partition.
-
-    `now` (without offset, UTC) ends the partitions: one that is not over yet cannot be materialized.
-    """
-    return {name: _landed(lane, landing, now) for name, lane in catalogue.datasets.items()}
-
-
-def _landed(lane: DataLane, landing: Landing, now: datetime) -> dict[str | None, str]:
-    template = lane.dataset.source.files
-    if lane.dataset.partitions == "none":
-        try:
-            return {None: landing.find(template, None).fingerprint}
-        except ResourceError:  # nothing has landed, and assess says so
-            return {}
-    keys = [key for key in landing.partitions(template) if _complete(lane, key, now)]
-    return {key: landing.find(template, key).fingerprint for key in keys}
-
-
-def _complete(lane: DataLane, key: str, now: datetime) -> bool:
-    try:
-        start, end = start_of(lane.dataset.partitions, key), end_of(lane.dataset.partitions, key)
-    except ValueError:  # a file beside the partitions, named otherwise
-        return False
-    return end <= now and (lane.dataset.start is None or start.date() >= lane.dataset.start)
+def place_name(place: Place) -> str:
+    """As records and people write it: `flights/raw_data@2013-01`."""
+    return place[0] if place[1] is None else f"{place[0]}@{place[1]}"
 
 
 def assess(
-    catalogue: Catalogue,
+    blueprint: Blueprint,
     records: Iterable[Materialization],
     landed: Landed,
-    codes: Mapping[str, str],
     champions: Mapping[str, str],
 ) -> list[Status]:
     """Say of each asset (partition) whether it is fresh, in the order data flows.
@@ -94,12 +59,16 @@ def assess(
     `champions` holds the digest of each model's champion; a model without one is left out.
     """
     known: dict[Place, Materialization] = {(record.asset, record.partition): record for record in records}
-    return list(_Assessment(catalogue, known, landed, codes, champions).all())
+    return list(_Assessment(blueprint, known, landed, champions).all())
 
 
 def selection(statuses: Iterable[Status]) -> str:
     """The stale assets as `dagster asset materialize --select` takes them; empty when nothing is stale."""
-    names = dict.fromkeys(status.asset for status in statuses if status.state == "stale")
+    return select_assets(dict.fromkeys(status.asset for status in statuses if status.state == "stale"))
+
+
+def select_assets(names: Iterable[str]) -> str:
+    """Assets as `dagster asset materialize --select` takes them."""
     return " or ".join(f'key:"{name}"' for name in names)
 
 
@@ -111,58 +80,69 @@ def partition_range(statuses: Iterable[Status]) -> str | None:
 
 @dataclass
 class _Assessment:
-    catalogue: Catalogue
+    blueprint: Blueprint
     known: Mapping[Place, Materialization]
     landed: Landed
-    codes: Mapping[str, str]
     champions: Mapping[str, str]
     decided: dict[Place, Status] = field(default_factory=dict)
 
     def all(self) -> Iterator[Status]:
-        for lane in self.catalogue.datasets.values():
-            for stage in _stages(lane):
+        for dataset in self.blueprint.datasets.values():
+            for stage in dataset.stages:
                 yield from (
-                    self.status((lane.table(stage), partition)) for partition in self._partitions(lane)
+                    self.status((dataset.table(stage), key)) for key in self._partitions[dataset.name]
                 )
-        for model in self.catalogue.models:
+        for model in self.blueprint.models:
             yield from (self.status((f"{model}/{stage}", None)) for stage in MODEL_STAGES)
 
     def status(self, place: Place) -> Status:
         if place not in self.decided:
-            state, reason = self._decide(place)
-            self.decided[place] = Status(*place, state, reason)
+            self.decided[place] = self._decide(place)
         return self.decided[place]
 
-    def _decide(self, place: Place) -> tuple[Literal["fresh", "stale", "waiting"], str]:
+    def _decide(self, place: Place) -> Status:
         record = self.known.get(place)
         above = [self.status(upstream) for upstream in self._upstream(place)]
+        missing = self._missing(place, above) if record is None else ""
+        if missing:
+            return Status(*place, "waiting", missing)
+        reason = self._own_reason(place, record)
+        held = next((status for status in above if status.state == "held"), None)
+        if held:
+            told = f"upstream {held.name} is held by a failed check"
+            return Status(*place, "held", f"{told}; {reason}" if reason else told)
+        behind = tuple(status.place for status in above if status.state == "stale")
+        if reason or behind:
+            told = reason or f"upstream {place_name(behind[0])} is stale"
+            return Status(*place, "stale", told, self._seconds(place), behind, bool(reason))
+        if record and record.failure:
+            return Status(*place, "held", f"failed check: {' '.join(record.failure.split())}")
+        return Status(*place, "fresh", seconds=record.seconds if record else None)
+
+    def _own_reason(self, place: Place, record: Materialization | None) -> str:
         if record is None:
-            missing = self._missing(place, above)
-            return ("waiting", missing) if missing else ("stale", "never materialized")
-        if record.code != self.codes[place[0]]:
-            return "stale", f"code changed: {_short(record.code)} → {_short(self.codes[place[0]])}"
-        changed = next(self._changes(record), None) or self._arrived(place, record)
+            return "never materialized"
+        changed = code_change(record, self.blueprint.codes[place[0]], self._versions[place[0]])
         if changed:
-            return "stale", f"data changed: {changed}"
-        stale = next((status for status in above if status.state == "stale"), None)
-        return ("stale", f"upstream {stale.name} is stale") if stale else ("fresh", "")
+            return changed
+        data = next(self._changes(record), None) or self._arrived(place, record)
+        return f"data changed: {data}" if data else ""
 
     def _missing(self, place: Place, above: list[Status]) -> str:
         """What has to land before this can be made for the first time; empty when all is there."""
         owner, stage = place[0].split("/")
         if stage == "raw_data" and place[1] not in self.landed.get(owner, {}):
-            files = self.catalogue.datasets[owner].dataset.source.files
-            return f"{files.replace('{partition}', place[1] or '')} has not landed"
+            source = self.blueprint.datasets[owner].source
+            return f"{source.replace('{partition}', place[1] or '')} has not landed"
         if stage == "trained_model" and not above:
-            data = self.catalogue.models[owner].data.dataset
-            return f"{data.source.files} has not landed"
+            return f"{self._learned(owner).source} has not landed"
         return next((status.reason for status in above if status.state == "waiting"), "")
 
     def _changes(self, record: Materialization) -> Iterator[str]:
         for name, before in record.inputs.items():
             now = self._content(record, name)
             if now is not None and now != before:
-                yield f"{name} {_short(before)} → {_short(now)}"
+                yield f"{name} {shortened(before)} → {shortened(now)}"
 
     def _content(self, record: Materialization, name: str) -> str | None:
         """An input's content now; None where it is gone, which changes nothing that was made of it."""
@@ -181,16 +161,17 @@ class _Assessment:
     def _arrived(self, place: Place, record: Materialization) -> str:
         """A partition that came after a model was trained, and belongs to its training window."""
         owner, stage = place[0].split("/")
-        if stage != "trained_model":
+        if stage != MODEL_STAGES[0]:
             return ""
-        table = self.catalogue.models[owner].data.table("features")
+        table = self._learned(owner).table("features")
         used = {name.partition("@")[2] for name in record.inputs if name.startswith(f"{table}@")}
-        new = [
+        new = (
             partition
             for _, partition in self._upstream(place)
             if used and partition and partition not in used and not self._seen(table, partition, record)
-        ]
-        return f"{table}@{new[0]} is new" if new else ""
+        )
+        first = next(new, None)
+        return f"{table}@{first} is new" if first else ""
 
     def _seen(self, table: str, partition: str, trained: Materialization) -> bool:
         """Whether a partition was there when the model was trained: too few of its labels were known."""
@@ -200,47 +181,58 @@ class _Assessment:
     def _upstream(self, place: Place) -> list[Place]:
         owner, stage = place[0].split("/")
         if stage in DATA_STAGES:
-            return self._upstream_of_data(self.catalogue.datasets[owner], stage, place[1])
+            return self._upstream_of_data(self.blueprint.datasets[owner], stage, place[1])
         if stage == MODEL_STAGES[0]:
-            data = self.catalogue.models[owner].data
-            record = self.known.get(place)
-            return [(data.table("features"), key) for key in self._window(data, record)]
+            data = self._learned(owner)
+            return [(data.table("features"), key) for key in self._window(data, self.known.get(place))]
         return [(f"{owner}/{MODEL_STAGES[MODEL_STAGES.index(stage) - 1]}", None)]
 
-    def _upstream_of_data(self, lane: DataLane, stage: str, partition: str | None) -> list[Place]:
-        if stage == "raw_data":
+    def _upstream_of_data(self, dataset: DatasetShape, stage: str, partition: str | None) -> list[Place]:
+        if stage == DATA_STAGES[0]:
             return []
-        before = (lane.table(DATA_STAGES[DATA_STAGES.index(stage) - 1]), partition)
-        targets = {target.split(".")[0] for target in lane.dataset.references.values()}
-        beside = sorted(targets) if stage == "validated_data" else lane.dataset.lookups
-        others = [self.catalogue.datasets[name] for name in beside if name in self.catalogue.datasets]
+        before = (dataset.table(DATA_STAGES[DATA_STAGES.index(stage) - 1]), partition)
+        beside = dataset.references if stage == DATA_STAGES[1] else dataset.lookups
+        others = [name for name in beside if name in self.blueprint.datasets]
         return [
             before,
-            *((other.table("validated_data"), key) for other in others for key in self._partitions(other)),
+            *((f"{name}/validated_data", key) for name in others for key in self._partitions[name]),
         ]
 
-    def _window(self, data: DataLane, record: Materialization | None) -> list[str | None]:
+    def _window(self, data: DatasetShape, record: Materialization | None) -> list[str | None]:
         """The feature partitions that a model is made of: none older than the oldest that it used."""
         table = data.table("features")
         names = record.inputs if record else {}
-        used = sorted(name.partition("@")[2] for name in names if name.startswith(f"{table}@"))
-        return [key for key in self._partitions(data) if not used or key is None or key >= used[0]]
+        used = [name.partition("@")[2] for name in names if name.startswith(f"{table}@")]
+        oldest = min(used, default="")
+        return [key for key in self._partitions[data.name] if key is None or key >= oldest]
 
-    def _partitions(self, lane: DataLane) -> list[str | None]:
-        if lane.dataset.partitions == "none":
-            return [None]
-        recorded = {partition for asset, partition in self.known if asset.split("/")[0] == lane.dataset.name}
-        keys = {*self.landed.get(lane.dataset.name, {}), *recorded}
-        return [*sorted(key for key in keys if key)]
+    def _learned(self, model: str) -> DatasetShape:
+        return self.blueprint.datasets[self.blueprint.models[model]]
 
+    def _seconds(self, place: Place) -> float | None:
+        record = self.known.get(place)
+        return record.seconds if record and record.seconds else self._usual.get(place[0])
 
-def _stages(lane: DataLane) -> tuple[str, ...]:
-    return DATA_STAGES if lane.dataset.features else DATA_STAGES[:2]
+    @cached_property
+    def _partitions(self) -> dict[str, list[str | None]]:
+        recorded: dict[str, set[str | None]] = {}
+        for asset, partition in self.known:
+            recorded.setdefault(asset.split("/")[0], set()).add(partition)
+        return {
+            name: [None]
+            if dataset.partitions == "none"
+            else [*sorted(key for key in {*self.landed.get(name, {}), *recorded.get(name, ())} if key)]
+            for name, dataset in self.blueprint.datasets.items()
+        }
 
+    @cached_property
+    def _versions(self) -> dict[str, str]:
+        return {asset: code.version for asset, code in self.blueprint.codes.items()}
 
-def _name(place: Place) -> str:
-    return place[0] if place[1] is None else f"{place[0]}@{place[1]}"
-
-
-def _short(content: str) -> str:
-    return content[:12]
+    @cached_property
+    def _usual(self) -> dict[str, float]:
+        """The median of an asset's recorded durations, in seconds."""
+        took: dict[str, list[float]] = {}
+        for record in self.known.values():
+            took.setdefault(record.asset, []).append(record.seconds)
+        return {asset: median(seconds) for asset, seconds in took.items()}

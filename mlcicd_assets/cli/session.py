@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from mlcicd_assets.ml.catalogue import Catalogue, DataLane, ModelLane
+    from resources import Observed
     from resources.home import Home
     from resources.protocols import (
         Git,
@@ -57,6 +58,22 @@ class Session:
         from resources import build_resources
 
         return build_resources(self.environment) if self._given is None else self._given
+
+    @property
+    def given(self) -> bool:
+        """Whether somebody handed in declarations, as tests do."""
+        return self._catalogue is not None
+
+    @cached_property
+    def observed(self) -> "Observed":
+        """What staleness is decided from, without the other resources and their imports."""
+        from resources import Observed, build_observed
+
+        if self._given is None:
+            return build_observed(self.environment)
+        from mlcicd_assets.cli.assessment import champions_of
+
+        return Observed(self.landing, self.records, lambda models: champions_of(self, models), lambda: None)
 
     @property
     def lake(self) -> "Lake":

@@ -10,6 +10,8 @@ import ast
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +27,18 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _LONGEST_NAME = 255
 
 Chain = tuple[str, ...]  # a.b.c as it is written
+_REACHED: ContextVar[set[Path] | None] = ContextVar("reached", default=None)
+
+
+@contextmanager
+def reading() -> Iterator[set[Path]]:
+    """Collects every file that is read while code is followed within the block."""
+    reached: set[Path] = set()
+    token = _REACHED.set(reached)
+    try:
+        yield reached
+    finally:
+        _REACHED.reset(token)
 
 
 def used_code(
@@ -43,6 +57,9 @@ def used_code(
         if not walk.name(path, name):
             walk.whole(path)
         parts |= walk.parts
+    reached = _REACHED.get()
+    if reached is not None:
+        reached |= {*imports.modules, *imports.tables}
     return dict(sorted(parts.items()))
 
 
@@ -179,6 +196,7 @@ class _Walk:
         if "." in text and "\0" not in text and not text.endswith(".py"):
             file = module.path.parent / text
             if file.is_file():
+                self.imports.tables.add(file)
                 self.parts[self._label(file)] = hashlib.sha256(file.read_bytes()).hexdigest()
 
     def _label(self, path: Path) -> str:

@@ -16,6 +16,7 @@ class Imports:
 
     modules: dict[Path, Module] = field(default_factory=dict)
     found: dict[tuple[Path, tuple[str, ...], int], Path | None] = field(default_factory=dict)
+    tables: set[Path] = field(default_factory=set)  # files that are no code, read by their names
 
     def read(self, path: Path) -> Module:
         """The file, taken apart; raises FingerprintError."""

@@ -19,10 +19,12 @@ _HERE = Path(__file__).parent
 # Declarations count by their values, as parameters.
 _BY_VALUE = frozenset(_HERE / name for name in ("declarations.py", "catalogue.py"))
 
+# Asset checks have no code version of their own: what they ask is part of what they look at.
+_CHECKS = {"checks", "hard_checks", "exceptions", "minimum_history"}
 _DATA_FIELDS = {
     "raw_data": {"source"},
-    "validated_data": {"contract", "keys", "label", "references"},
-    "features": {"features", "keys", "time", "label", "protected", "after_event", "lookups"},
+    "validated_data": {"contract", "keys", "time", "label", "references", "freshness", *_CHECKS},
+    "features": {"features", "keys", "time", "label", "protected", "after_event", "lookups", *_CHECKS},
 }
 _MODEL_FIELDS = {
     "trained_model": {"dataset", "estimator", "train", "holdout", "threshold", "seed"},
@@ -34,8 +36,16 @@ _MODEL_FIELDS = {
 }
 # The functions of the framework that make a stage's result.
 ENTRIES = {
-    "validated_data": ["contracts.py:conform", "contracts.py:validate"],
-    "features": ["features.py:compute_features", "feature_table.py:assemble"],
+    "validated_data": [
+        "contracts.py:conform",
+        "contracts.py:examine",
+        "partition_statistics.py:summarise",
+    ],
+    "features": [
+        "features.py:compute_features",
+        "feature_table.py:assemble",
+        "partition_statistics.py:distributions",
+    ],
     "trained_model": [
         "splits.py:choose_windows",
         "splits.py:rows_of",
@@ -50,7 +60,12 @@ ENTRIES = {
 def data_code(lane: DataLane, stage: str) -> AssetCode:
     """The code of a dataset's stage; raises FingerprintError."""
     declared = lane.dataset.model_dump(mode="json", include=_DATA_FIELDS[stage])
-    named = {"validated_data": lane.dataset.contract, "features": lane.dataset.features}
+    dataset = lane.dataset
+    named = {
+        "raw_data": getattr(dataset.source, "python", None),
+        "validated_data": dataset.contract,
+        "features": dataset.features,
+    }
     files = [named.get(stage)]
     return _code(lane.folder, [file for file in files if file], stage, declared)
 

@@ -7,21 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlcicd_assets.automation.staleness import (
-    MODEL_STAGES,
-    Status,
-    assess,
-    current_codes,
-    landed_files,
-    partition_range,
-    selection,
-)
-from mlcicd_assets.ml.catalogue import Catalogue
+from mlcicd_assets.automation.blueprint import MODEL_STAGES, Blueprint
+from mlcicd_assets.automation.landed import landed_files
+from mlcicd_assets.automation.staleness import Status, assess, partition_range, selection
+from mlcicd_assets.ml.catalogue import Catalogue, load_all
 from resources.protocols import LandedFile, Materialization, ResourceError
 from tests.fakes.catalogues import write_catalogue
 
@@ -34,7 +29,7 @@ class World:
 
     def __init__(self, catalogue: Catalogue, months: Iterable[str] = MONTHS):
         self.catalogue = catalogue
-        self.codes = current_codes(catalogue)
+        self.blueprint = Blueprint.of(catalogue)
         self.landed: dict[str, dict[str | None, str]] = {"shops": {None: "f-shops"}, "orders": {}}
         self.records: dict[tuple[str, str | None], Materialization] = {}
         self.champions: dict[str, str] = {}
@@ -68,19 +63,30 @@ class World:
         self.records[asset, partition] = Materialization(
             asset=asset,
             partition=partition,
-            code=self.codes[asset],
+            code=self.blueprint.codes[asset].version,
             inputs=inputs,
             content=content or name,
             at="2026-04-01T00:00:00+00:00",
             run="run",
             seconds=0.1,
+            parts=self.blueprint.codes[asset].parts,
+            parameters=self.blueprint.codes[asset].parameters,
         )
 
-    def change(self, asset: str, partition: str | None, **changes: str) -> None:
+    def change(self, asset: str, partition: str | None, **changes: Any) -> None:
         self.records[asset, partition] = replace(self.records[asset, partition], **changes)
 
     def assess(self) -> list[Status]:
-        return assess(self.catalogue, self.records.values(), self.landed, self.codes, self.champions)
+        return assess(self.blueprint, self.records.values(), self.landed, self.champions)
+
+    def edited(self, old: str, new: str, file: str) -> None:
+        """Edit a file below the declarations, and read them again."""
+        path = self.catalogue.models["shop_risk"].folder.parent / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+        self.catalogue = load_all(path.parents[1])
+        self.blueprint = Blueprint.of(self.catalogue)
 
     def stale(self) -> dict[str, str]:
         return {status.name: status.reason for status in self.assess() if status.state == "stale"}
@@ -103,7 +109,7 @@ def test_everything_is_fresh_after_everything_ran(catalogue: Catalogue) -> None:
 
 
 def test_nothing_landed_waits_and_names_the_file(catalogue: Catalogue) -> None:
-    statuses = assess(catalogue, [], {}, current_codes(catalogue), {})
+    statuses = assess(Blueprint.of(catalogue), [], {}, {})
 
     by_name = {status.name: status for status in statuses}
     assert {status.state for status in statuses} == {"waiting"}
@@ -115,14 +121,14 @@ def test_nothing_landed_waits_and_names_the_file(catalogue: Catalogue) -> None:
 def test_first_landed_files_make_everything_stale(catalogue: Catalogue) -> None:
     landed = {"shops": {None: "f"}, "orders": {"2026-01": "f"}}
 
-    statuses = assess(catalogue, [], landed, current_codes(catalogue), {})
+    statuses = assess(Blueprint.of(catalogue), [], landed, {})
 
     assert {(status.state, status.reason) for status in statuses} == {("stale", "never materialized")}
     assert partition_range(statuses) == "2026-01...2026-01"
 
 
 def test_a_lookup_that_has_not_landed_holds_back_what_joins_it(catalogue: Catalogue) -> None:
-    statuses = assess(catalogue, [], {"orders": {"2026-01": "f"}}, current_codes(catalogue), {})
+    statuses = assess(Blueprint.of(catalogue), [], {"orders": {"2026-01": "f"}}, {})
 
     by_name = {status.name: status for status in statuses}
     assert by_name["orders/raw_data@2026-01"].state == "stale"
@@ -198,25 +204,98 @@ def test_a_changed_lookup_makes_every_partitions_features_stale(catalogue: Catal
     }
 
 
-def test_changed_code_makes_its_stage_and_what_follows_stale(catalogue: Catalogue) -> None:
+def test_changed_code_is_named_and_makes_its_stage_and_what_follows_stale(catalogue: Catalogue) -> None:
     world = World(catalogue)
-    (catalogue.models["shop_risk"].folder / "model.py").write_text("estimator = 'another'\n")
-    before, world.codes = world.codes, current_codes(catalogue)
+    world.edited("shop_risk", "another", "shop_risk/model.py")
 
     stale = world.stale()
 
-    old, new = before["shop_risk/trained_model"][:12], world.codes["shop_risk/trained_model"][:12]
-    assert stale["shop_risk/trained_model"] == f"code changed: {old} → {new}"
+    assert stale["shop_risk/trained_model"] == "code changed: shop_risk/model.py:estimator"
     assert set(stale) == {f"shop_risk/{stage}" for stage in MODEL_STAGES}
+
+
+def test_changed_parameters_are_named_with_what_they_were_and_are(catalogue: Catalogue) -> None:
+    world = World(catalogue)
+    world.edited("train: 60d", "train: 90d", "shop_risk/defs.yaml")
+
+    assert world.stale()["shop_risk/trained_model"] == "parameter changed: train 60d → 90d"
+
+
+def test_a_gate_is_a_parameter_of_the_evaluation(catalogue: Catalogue) -> None:
+    world = World(catalogue)
+    world.edited(">= 0.60", ">= 0.70", "shop_risk/defs.yaml")
+
+    stale = world.stale()
+
+    assert stale["shop_risk/evaluation_report"] == "parameter changed: gates.roc_auc >= 0.60 → >= 0.70"
+    assert "shop_risk/trained_model" not in stale
+
+
+def test_a_record_from_before_parts_were_kept_tells_the_versions(catalogue: Catalogue) -> None:
+    world = World(catalogue)
+    world.records["shop_risk/trained_model", None] = replace(
+        world.records["shop_risk/trained_model", None], code="old", parts={}, parameters={}
+    )
+
+    new = world.blueprint.codes["shop_risk/trained_model"].version
+    assert world.stale()["shop_risk/trained_model"] == f"code changed: old → {new[:12]}"
+
+
+def test_definitions_that_came_and_went_are_told_after_those_that_were_edited(catalogue: Catalogue) -> None:
+    world = World(catalogue)
+    world.edited("estimator = 'shop_risk'", "size = 2\nestimator = ['shop_risk', size]", "shop_risk/model.py")
+
+    assert world.stale()["shop_risk/trained_model"] == (
+        "code changed: shop_risk/model.py:estimator, shop_risk/model.py:size (used now)"
+    )
 
 
 def test_a_comment_changes_nothing(catalogue: Catalogue) -> None:
     world = World(catalogue)
-    model = catalogue.models["shop_risk"].folder / "model.py"
-    model.write_text(f"# a comment\n{model.read_text()}")
-    world.codes = current_codes(catalogue)
+    world.edited("estimator =", "# a comment\nestimator  =", "shop_risk/model.py")
 
     assert world.stale() == {}
+
+
+def test_a_failed_check_holds_what_is_downstream_until_its_inputs_change(catalogue: Catalogue) -> None:
+    world = World(catalogue)
+    world.change("orders/validated_data", "2026-02", failure="amount: 3 below 0")
+
+    held = {status.name: status.reason for status in world.assess() if status.state == "held"}
+
+    assert held["orders/validated_data@2026-02"] == "failed check: amount: 3 below 0"
+    assert held["orders/features@2026-02"] == (
+        "upstream orders/validated_data@2026-02 is held by a failed check"
+    )
+    assert "shop_risk/trained_model" in held
+    assert "orders/features@2026-01" not in held
+    assert world.stale() == {}
+
+    world.landed["orders"]["2026-02"] = "corrected"
+    assert {status.state for status in world.assess()} == {"fresh", "stale"}
+
+
+def test_a_failed_gate_holds_the_release_until_code_or_data_change(catalogue: Catalogue) -> None:
+    world = World(catalogue)
+    world.change("shop_risk/evaluation_report", None, failure="roc_auc is 0.5", content="other")
+
+    held = {status.name for status in world.assess() if status.state == "held"}
+    assert held == {f"shop_risk/{stage}" for stage in MODEL_STAGES[1:]}
+    assert world.stale() == {}
+
+    world.edited("shop_risk", "another", "shop_risk/model.py")
+    assert set(world.stale()) == {f"shop_risk/{stage}" for stage in MODEL_STAGES}
+
+
+def test_cost_is_what_was_recorded_or_what_its_like_took(catalogue: Catalogue) -> None:
+    world = World(catalogue)
+    world.change("orders/raw_data", "2026-01", seconds=7.0)
+    world.landed["orders"] |= {"2026-01": "corrected", "2026-04": "new"}
+
+    seconds = {status.name: status.seconds for status in world.assess() if status.state == "stale"}
+
+    assert seconds["orders/raw_data@2026-01"] == 7.0
+    assert seconds["orders/raw_data@2026-04"] == 0.1
 
 
 def test_a_file_that_was_cleaned_away_changes_nothing(catalogue: Catalogue) -> None:
@@ -307,19 +386,22 @@ def test_landed_files_are_the_complete_partitions_since_the_start(catalogue: Cat
     # given a month before the start, one that is not over, and a file that is named otherwise
     landing = Folder(["2025-12", "2026-01", "2026-02", "readme"])
 
-    landed = landed_files(catalogue, landing, datetime(2026, 2, 15))
+    landed = landed_files(Blueprint.of(catalogue), landing, datetime(2026, 2, 15))
 
     assert landed["orders"] == {"2026-01": "hash of 2026-01"}
     assert landed["shops"] == {None: "hash of None"}
 
 
 def test_nothing_landed_is_no_error(catalogue: Catalogue) -> None:
-    landed = landed_files(catalogue, Folder([], alone=False), datetime(2026, 2, 15))
+    landed = landed_files(Blueprint.of(catalogue), Folder([], alone=False), datetime(2026, 2, 15))
 
     assert landed == {"orders": {}, "shops": {}}
 
 
 def test_staleness_is_told_without_dagster() -> None:
-    code = "import sys, mlcicd_assets.automation.staleness; sys.exit('dagster' in sys.modules)"
+    code = (
+        "import sys, mlcicd_assets.automation.planning, mlcicd_assets.automation.landed; "
+        "sys.exit(not sys.modules.keys().isdisjoint({'dagster', 'polars', 'pydantic', 'sqlalchemy', 'yaml'}))"
+    )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mlcicd_assets.automation.staleness import MODEL_STAGES, current_codes
+from mlcicd_assets.automation.blueprint import MODEL_STAGES, current_codes
 from mlcicd_assets.cli import materialize
 from mlcicd_assets.cli.materialize import Outcome, StepEvent
 from mlcicd_assets.demo import Demonstration
@@ -41,7 +41,7 @@ class Stage:
             inputs = {}
             if asset == "shop_risk/trained_model":
                 inputs = {f"orders/features@{month}": "c" for month in ("2026-01", "2026-02")}
-            self.record(asset, partition, codes[asset], inputs)
+            self.record(asset, partition, codes[asset].version, inputs)
 
     def record(self, asset: str, partition: str | None, code: str, inputs: Any) -> None:
         made = Materialization(asset, partition, code, inputs, "c", "2026-03-01T00:00:00", "run", 0.1)

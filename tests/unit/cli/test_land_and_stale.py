@@ -73,7 +73,7 @@ def test_what_landed_is_stale_and_can_be_selected(world: Any, mlcicd: Any) -> No
     told = mlcicd(world, "stale")
     chosen = mlcicd(world, "stale", "--select")
 
-    assert "stale    orders/raw_data@2026-02: never materialized" in told.stdout
+    assert "stale    orders/raw_data@2026-01...2026-02: never materialized" in told.stdout
     assert "stale, 0 waiting for records, 0 fresh" in told.stdout
     assert chosen.stdout.startswith('key:"orders/raw_data" or key:"orders/validated_data"')
 
