@@ -189,26 +189,35 @@ def _merged_numbers(base: ColumnProfile, parts: list[ColumnProfile]) -> ColumnPr
         return base
     if len(parts) == 1:
         return replace(parts[0], rows=base.rows, missing=base.missing)
-    knots = np.unique(np.concatenate([np.asarray(part.values, dtype=float) for part in parts]))
-    upto = sum(part.cdf(knots) * part.present for part in parts)
-    at = sum(part.equal_to(knots) for part in parts)
-    chosen = _spread(np.asarray(upto), base.present)
+    knots = _knots(parts)
+    upto = np.sum([part.cdf(knots) * part.present for part in parts], axis=0)
+    at = np.sum([part.equal_to(knots) for part in parts], axis=0)
     sizes = np.array([part.present for part in parts])
     means = np.array([part.mean for part in parts], dtype=float)
     squares = np.array([part.std for part in parts], dtype=float) ** 2 + means**2
     mean = float(np.average(means, weights=sizes))
     return replace(
         base,
-        values=tuple(knots[chosen].tolist()),
-        counts=tuple(np.diff(np.asarray(upto)[chosen], prepend=0.0).tolist()),
-        at=tuple(np.asarray(at)[chosen].tolist()),
+        values=tuple(knots.tolist()),
+        counts=tuple(np.diff(upto, prepend=0.0).tolist()),
+        at=tuple(at.tolist()),
         lowest=min(part.lowest for part in parts if part.lowest is not None),
         mean=mean,
         std=float(np.sqrt(max(np.average(squares, weights=sizes) - mean**2, 0.0))),
     )
 
 
-def _spread(upto: Floats, present: float) -> Floats:
-    """The knots nearest above each quantile, and the last."""
-    wanted = np.linspace(0, 1, EDGES + 1)[1:] * present
-    return np.unique(np.minimum(np.searchsorted(upto, wanted - 1e-9 * present), len(upto) - 1))
+def _knots(parts: list[ColumnProfile]) -> Floats:
+    """Edges for the union: all when they are few, else those nearest above each quantile, and the last.
+
+    Every edge stands for its bin's rows, so a value that occurs often is met by a quantile and stays an edge.
+    """
+    edges = np.concatenate([np.asarray(part.values, dtype=float) for part in parts])
+    knots, where = np.unique(edges, return_inverse=True)
+    if len(knots) <= EDGES:
+        return knots
+    counts = np.concatenate([np.asarray(part.counts, dtype=float) for part in parts])
+    upto = np.cumsum(np.bincount(where, weights=counts))
+    wanted = np.linspace(0, 1, EDGES + 1)[1:] * upto[-1] * (1 - 1e-12)
+    chosen: Floats = knots[np.unique(np.minimum(np.searchsorted(upto, wanted), len(knots) - 1))]
+    return chosen

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Literal
 
 from mlcicd_assets.ml.periods import end_of, start_of
@@ -69,9 +70,15 @@ class Window:
 USUAL = Window()
 
 
+@lru_cache(maxsize=8192)  # every check of every partition asks for the same few
+def _days(partitions: str, key: str) -> tuple[date, date]:
+    last = end_of(partitions, key) - timedelta(microseconds=1)
+    return start_of(partitions, key).date(), last.date()
+
+
 def covers(first: date, last: date, partitions: str, key: str) -> bool:
     """Whether any of a partition's days lies within the two dates, both included."""
     if partitions in {"none", "dynamic"}:
         return False
-    start, end = start_of(partitions, key), end_of(partitions, key)
-    return start.date() <= last and (end - timedelta(microseconds=1)).date() >= first
+    start, end = _days(partitions, key)
+    return start <= last and end >= first
