@@ -48,6 +48,7 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     from resources.registry import MlflowRegistry
     from resources.reports import ReportFolder
     from resources.serving_local import LocalServing
+    from resources.source_sql import SqlWarehouse
     from resources.tracking import MlflowTracking
 
     env = os.environ if environment is None else environment
@@ -56,6 +57,7 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     return {
         "lake": DeltaLake(env.get("MLCICD_LAKE_URI") or str(place.lake)),
         "landing": LandingFolder(place.path),
+        "warehouse": SqlWarehouse(env),
         "records": SqlRecords(env.get("MLCICD_RECORDS_URL") or f"sqlite:///{place.path}/records.db"),
         "tracking": MlflowTracking(store, surrounding=active_run),
         "registry": MlflowRegistry(store),

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from resources import landing_remote
+from resources.memory import available_memory, require_memory
 from resources.protocols import LandedFile, ResourceError
 
 if TYPE_CHECKING:  # imported where records are read: to know what has landed needs no polars
@@ -39,16 +41,19 @@ def file_fingerprint(path: Path) -> str:
 
 @dataclass(frozen=True)
 class LandingFolder:
-    """Implements `Landing`: templates are relative to `root`, the home.
+    """Implements `Landing`: templates are relative to `root`, the home, or addresses such as `s3://…`.
 
     Who only asks what is there may know the fingerprints of unchanged files without reading them again.
     """
 
     root: Path
     fingerprint: Callable[[Path], str] = file_fingerprint
+    available: Callable[[], int | None] = available_memory
 
     def find(self, template: str, partition: str | None) -> LandedFile:
         """Locate and fingerprint a file; raises ResourceError when it is missing or unreadable."""
+        if landing_remote.is_remote(template):
+            return landing_remote.find(template, partition)
         path = self.root / template.replace("{partition}", partition or "")
         try:
             return LandedFile(path, self.fingerprint(path))
@@ -59,6 +64,8 @@ class LandingFolder:
 
     def partitions(self, template: str) -> list[str]:
         """The partition keys whose files have landed, sorted; hidden files are not whole yet: not counted."""
+        if landing_remote.is_remote(template):
+            return landing_remote.partitions(template)
         pattern = re.compile(re.escape(template).replace(r"\{partition\}", "(?P<key>[^/.][^/]*)", 1))
         found = (
             pattern.fullmatch(path.relative_to(self.root).as_posix())
@@ -69,23 +76,29 @@ class LandingFolder:
 
     def read(self, landed: LandedFile) -> "pl.DataFrame":
         """Read by suffix; raises ResourceError naming the file, what is wrong and the remedy."""
-        path = landed.path
+        if landed.uri is None:
+            return self._read(landed.path, str(landed.path))
+        with landing_remote.local_copy(landed) as copy:
+            return self._read(copy, landed.uri)
+
+    def _read(self, path: Path, named: str) -> "pl.DataFrame":
         reader = _READERS.get(path.suffix)
         if reader is None:
-            raise ResourceError(f"{path}: files end in {', '.join(_READERS)}; rename it or convert it")
+            raise ResourceError(f"{named}: files end in {', '.join(_READERS)}; rename it or convert it")
         try:
             if path.stat().st_size == 0:
-                raise ResourceError(f"{path} is empty; {_REMEDY}")
+                raise ResourceError(f"{named} is empty; {_REMEDY}")
+            require_memory(path, self.available(), named)
             frame = reader(path)
         except FileNotFoundError:
-            raise ResourceError(f"{path} has not landed; {_REMEDY}") from None
+            raise ResourceError(f"{named} has not landed; {_REMEDY}") from None
         except PermissionError as error:
-            raise ResourceError(f"{path} cannot be read ({error.strerror}); make it readable") from error
+            raise ResourceError(f"{named} cannot be read ({error.strerror}); make it readable") from error
         except _damages() as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ResourceError(f"{path} is cut short or damaged ({reason}); {_REMEDY}") from error
+            raise ResourceError(f"{named} is cut short or damaged ({reason}); {_REMEDY}") from error
         if frame.is_empty():
-            raise ResourceError(f"{path} holds no records; {_REMEDY}")
+            raise ResourceError(f"{named} holds no records; {_REMEDY}")
         return frame
 
 

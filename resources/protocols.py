@@ -7,6 +7,7 @@ in `resources.build_resources`.
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -64,7 +65,8 @@ class LandedFile:
     """What landed for one partition."""
 
     path: Path
-    fingerprint: str  # hex SHA-256 of the file's bytes
+    fingerprint: str  # hex SHA-256 of the file's bytes, or of what an object store says of them
+    uri: str | None = None  # its address in object storage; then `path` is only its name
 
 
 class Landing(Protocol):
@@ -82,6 +84,18 @@ class Landing(Protocol):
 
     def read(self, landed: LandedFile) -> "pl.DataFrame":
         """Read csv, parquet or json lines by suffix; ResourceError on empty, truncated or unreadable."""
+        ...
+
+
+class Warehouse(Protocol):
+    """Databases that are read by query."""
+
+    def query(self, sql: str, url_env: str, bounds: Mapping[str, str | datetime | None]) -> "pl.DataFrame":
+        """Run a query with those of `bounds` that it names: :partition, :start and :end.
+
+        `url_env` is the environment variable with the database's URL. Raises ResourceError, without the
+        password, when it is not set, the query fails, or there are no records.
+        """
         ...
 
 

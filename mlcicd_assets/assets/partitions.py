@@ -36,7 +36,12 @@ class Batch:
 
 
 def partitions_of(dataset: DatasetDeclaration) -> dg.PartitionsDefinition[str] | None:
-    """The Dagster partitions of a dataset; keys read like 2026-01-31, 2026-01 or 2026-01-31-14:00."""
+    """The Dagster partitions of a dataset; keys read like 2026-01-31, 2026-01 or 2026-01-31-14:00.
+
+    Dynamic partitions have any key; each is registered under the dataset's name before it is used.
+    """
+    if dataset.partitions == "dynamic":
+        return dg.DynamicPartitionsDefinition(name=dataset.name)
     if dataset.partitions == "none" or dataset.start is None:
         return None
     kinds = {

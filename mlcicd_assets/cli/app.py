@@ -7,7 +7,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from mlcicd_assets.cli import approvals, doctor, init, land, predict, serve, stale, status, verify
+from mlcicd_assets.cli import approvals, doctor, init, land, predict, register, serve, stale, status, verify
 
 REFUSED = 1
 UNUSABLE = 2
@@ -94,5 +94,6 @@ app.command("approve")(approvals.approve)
 app.command("reject")(approvals.reject)
 app.add_typer(serve.app, name="serve")
 app.command("land")(land.land)
+app.command("register")(register.register)
 app.command("doctor")(doctor.doctor)
 app.command("init")(init.init)

@@ -36,6 +36,8 @@ def partitions_between(dataset: "DatasetDeclaration", first: str | None, last: s
     from mlcicd_assets.ml.periods import FORMATS, end_of, start_of
 
     kind = dataset.partitions
+    if kind == "dynamic":  # keys in no order: those that are named
+        return list(dict.fromkeys(key for key in (first, last) if key))
     if kind == "none" or dataset.start is None:
         if first or last:
             raise typer.BadParameter(f"{dataset.name} has no partitions: leave out --from and --until")
@@ -64,10 +66,9 @@ def land_files(session: Session, name: str, partitions: list[str]) -> list[Path]
 
     lane = session.dataset(name)
     if lane.dataset.upstream is None:
-        raise ResourceError(
-            f"{name} declares no 'upstream' to play: put its files into "
-            f"{session.landing.root / lane.dataset.source.files} yourself"
-        )
+        source = lane.dataset.source
+        where = session.landing.root / source.files if source.files else source.named
+        raise ResourceError(f"{name} declares no 'upstream' to play: put its files into {where} yourself")
     function = load_function(*read_reference(lane.folder, lane.dataset.upstream))
     try:
         landed: list[Path] = function(session.landing.root, partitions)

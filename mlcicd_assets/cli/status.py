@@ -69,6 +69,8 @@ def _landed(session: Session, lane: "DataLane") -> int:
     from resources.protocols import ResourceError
 
     template = lane.dataset.source.files
+    if not template:  # a database or a function: nothing lands
+        return 0
     if lane.dataset.partitions != "none":
         return len(session.landing.partitions(template))
     try:

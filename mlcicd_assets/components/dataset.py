@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from mlcicd_assets.assets.features import features
 from mlcicd_assets.assets.raw_data import raw_data
 from mlcicd_assets.assets.validated_data import validated_data
+from mlcicd_assets.automation.dynamic_partitions import registering_sensor
 from mlcicd_assets.checks.data import data_checks
 from mlcicd_assets.components.scaffolding import DatasetScaffolder
 from mlcicd_assets.ml.catalogue import DataLane, check_references
@@ -40,11 +41,16 @@ class Dataset(dg.Component):
 def dataset_definitions(lane: DataLane) -> dg.Definitions:
     """The assets of a dataset; raises DeclarationError where a reference leads nowhere."""
     declaration = lane.dataset
-    check_references(lane.folder, [declaration.contract, declaration.features, declaration.upstream])
+    check_references(
+        lane.folder,
+        [declaration.contract, declaration.features, declaration.upstream, declaration.source.python],
+    )
     assets = [raw_data(lane), validated_data(lane)]
     if declaration.features:
         assets.append(features(lane))
-    return dg.Definitions(assets=assets, asset_checks=data_checks(lane))
+    dynamic = declaration.partitions == "dynamic" and declaration.source.files
+    sensors = [registering_sensor(lane)] if dynamic else []
+    return dg.Definitions(assets=assets, asset_checks=data_checks(lane), sensors=sensors)
 
 
 def folder_of(context: dg.ComponentLoadContext) -> Path:

@@ -52,18 +52,49 @@ class Declaration(BaseModel):
 
 
 class Source(Declaration):
-    """Where a partition's records come from."""
+    """Where a partition's records come from: exactly one of files, sql and python."""
 
-    files: str = Field(description="Path under the home, for example 'landing/flights/{partition}.parquet'.")
+    files: str = Field(
+        default="",
+        description="Below the home, 'landing/flights/{partition}.parquet', or an address: 's3://bucket/…'.",
+    )
+    sql: str = Field(default="", description="A query; :partition, :start and :end are the partition's.")
+    url_env: str = Field(default="", description="For sql: the environment variable with the database's URL.")
+    python: Reference | None = Field(
+        default=None, description="A function (partition, start, end) -> polars frame: 'dataset.py:read'."
+    )
 
     @field_validator("files")
     @classmethod
     def _readable(cls, value: str) -> str:
-        if Path(value).suffix not in {".parquet", ".csv", ".jsonl", ".ndjson"}:
+        if value and Path(value).suffix not in {".parquet", ".csv", ".jsonl", ".ndjson"}:
             raise ValueError(f"files end in .parquet, .csv, .jsonl or .ndjson, not {value!r}")
         if Path(value).is_absolute() or ".." in Path(value).parts:
             raise ValueError(f"files are named relative to the home, without '..', not {value!r}")
         return value
+
+    @model_validator(mode="after")
+    def _one(self) -> "Source":
+        given = [name for name in ("files", "sql", "python") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError(
+                f"a source has exactly one of files, sql and python, not {', '.join(given) or 'none'}"
+            )
+        if bool(self.sql) != bool(self.url_env):
+            raise ValueError("sql comes with url_env, the environment variable with the database's URL")
+        return self
+
+    @property
+    def named(self) -> str:
+        """How people call it."""
+        return self.files or (f"a query of {self.url_env}" if self.sql else str(self.python))
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it tells partitions apart."""
+        if self.sql:
+            return re.search(r"(?<!:):(partition|start|end)\b", self.sql) is not None
+        return self.python is not None or "{partition}" in self.files
 
 
 class Label(Declaration):
@@ -108,7 +139,7 @@ class DatasetDeclaration(Declaration):
     name: Name
     owner: str = Field(description="Who answers for it: 'team:risk-data' or an e-mail address.")
     description: str = ""
-    partitions: Literal["hourly", "daily", "weekly", "monthly", "none"] = "none"
+    partitions: Literal["hourly", "daily", "weekly", "monthly", "dynamic", "none"] = "none"
     start: date | None = Field(default=None, description="First partition; required with partitions.")
     source: Source
     upstream: Reference | None = Field(
@@ -177,10 +208,12 @@ class DatasetDeclaration(Declaration):
 
     @model_validator(mode="after")
     def _complete(self) -> "DatasetDeclaration":
-        if self.partitions != "none" and self.start is None:
+        if self.partitions not in {"none", "dynamic"} and self.start is None:
             raise ValueError("'start' is needed with partitions, for example start: '2026-01-01'")
-        if (self.partitions != "none") != ("{partition}" in self.source.files):
-            raise ValueError("source.files names '{partition}' exactly when the dataset has partitions")
+        if self.source.python is None and (self.partitions != "none") != self.source.bounded:
+            named = ":start and :end (or :partition)" if self.source.sql else "'{partition}'"
+            kind = "sql" if self.source.sql else "files"
+            raise ValueError(f"source.{kind} names {named} exactly when the dataset has partitions")
         if self.label and not (self.time and self.features):
             raise ValueError("a dataset with a label declares 'time' and 'features' too")
         if self.freshness and not self.time:

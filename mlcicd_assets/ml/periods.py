@@ -23,5 +23,7 @@ def end_of(partitions: str, key: str) -> datetime:
 
 
 def overlapping(partitions: str, keys: list[str], start: datetime, end: datetime) -> list[str]:
-    """The keys whose span meets [start, end), sorted."""
+    """The keys whose span meets [start, end), sorted; dynamic partitions have no span: all of them."""
+    if partitions == "dynamic":
+        return sorted(keys)
     return sorted(key for key in keys if start_of(partitions, key) < end and end_of(partitions, key) > start)

@@ -21,6 +21,7 @@ from resources.ledger import SqlLedger
 from resources.protocols import Release, ServerStatus, ServingStatus
 from resources.records import SqlRecords
 from resources.reports import ReportFolder
+from resources.source_sql import SqlWarehouse
 from tests.fakes.projects import MONTHS, Project, write_project
 from tests.fakes.served import answering
 from tests.fakes.serving import FakeServing
@@ -116,6 +117,7 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
         resources = {
             "lake": DeltaLake(str(home / "lake")),
             "landing": LandingFolder(home),
+            "warehouse": SqlWarehouse({"WAREHOUSE_URL": f"sqlite:///{home}/warehouse.db"}),
             "records": SqlRecords(f"sqlite:///{home}/records.db"),
             "tracking": tracking,
             "registry": MemoryRegistry(tracking),
