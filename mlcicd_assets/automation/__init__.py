@@ -11,4 +11,6 @@ def automation() -> "dg.Definitions":
     # Here, so that staleness can be asked for without Dagster.
     import dagster as dg
 
-    return dg.Definitions()
+    from mlcicd_assets.automation.stale_sensor import stale_sensor
+
+    return dg.Definitions(sensors=[stale_sensor()])

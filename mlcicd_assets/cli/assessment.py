@@ -1,6 +1,5 @@
 """Asking what is stale: from this environment's records, files and ledger, with few and light imports."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mlcicd_assets.automation.blueprint import Blueprint, load_blueprint
@@ -27,18 +26,3 @@ def assess_all(session: "Session", blueprint: Blueprint | None = None) -> "list[
     landed = landed_files(known, observed.landing, session.now().replace(tzinfo=None))
     observed.save()
     return assess(known, observed.records.all(), landed, observed.champions(known.models))
-
-
-def champions_of(session: "Session", models: Iterable[str]) -> dict[str, str]:
-    """The digest of each model's champion, as the session's own ledger recorded the promotion."""
-    from mlcicd_assets.cli.proofs import champion_version
-
-    champions = {}
-    for model in models:
-        version = champion_version(session.ledger, model)
-        entries = [
-            entry for entry in session.ledger.entries(model) if entry.version == version and entry.digest
-        ]
-        if version is not None and entries:
-            champions[model] = str(entries[-1].digest)
-    return champions

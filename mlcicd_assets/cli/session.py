@@ -71,9 +71,12 @@ class Session:
 
         if self._given is None:
             return build_observed(self.environment)
-        from mlcicd_assets.cli.assessment import champions_of
+        from mlcicd_assets.automation.champions import champion_digests
 
-        return Observed(self.landing, self.records, lambda models: champions_of(self, models), lambda: None)
+        ledger = self.ledger
+        return Observed(
+            self.landing, self.records, lambda models: champion_digests(ledger, models), lambda: None
+        )
 
     @property
     def lake(self) -> "Lake":
