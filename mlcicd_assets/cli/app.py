@@ -7,7 +7,19 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from mlcicd_assets.cli import approvals, doctor, init, land, predict, register, serve, stale, status, verify
+from mlcicd_assets.cli import (
+    approvals,
+    doctor,
+    impact,
+    init,
+    land,
+    predict,
+    register,
+    serve,
+    stale,
+    status,
+    verify,
+)
 
 REFUSED = 1
 UNUSABLE = 2
@@ -88,6 +100,7 @@ def _options(
 
 app.command("status")(status.status)
 app.command("stale")(stale.stale)
+app.command("impact")(impact.impact)
 app.command("predict")(predict.predict)
 app.command("verify")(verify.verify)
 app.command("approve")(approvals.approve)
