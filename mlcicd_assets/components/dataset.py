@@ -11,6 +11,7 @@ from mlcicd_assets.assets.raw_data import raw_data
 from mlcicd_assets.assets.validated_data import validated_data
 from mlcicd_assets.automation.dynamic_partitions import registering_sensor
 from mlcicd_assets.checks.data import data_checks
+from mlcicd_assets.checks.leakage import label_not_leaked
 from mlcicd_assets.components.scaffolding import DatasetScaffolder
 from mlcicd_assets.ml.catalogue import DataLane, check_references
 from mlcicd_assets.ml.declarations import DatasetDeclaration
@@ -48,9 +49,12 @@ def dataset_definitions(lane: DataLane) -> dg.Definitions:
     assets = [raw_data(lane), validated_data(lane)]
     if declaration.features:
         assets.append(features(lane))
+    checks = data_checks(lane)
+    if declaration.label:
+        checks.append(label_not_leaked(lane))
     dynamic = declaration.partitions == "dynamic" and declaration.source.files
     sensors = [registering_sensor(lane)] if dynamic else []
-    return dg.Definitions(assets=assets, asset_checks=data_checks(lane), sensors=sensors)
+    return dg.Definitions(assets=assets, asset_checks=checks, sensors=sensors)
 
 
 def folder_of(context: dg.ComponentLoadContext) -> Path:

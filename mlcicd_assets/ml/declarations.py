@@ -164,6 +164,9 @@ class DatasetDeclaration(Declaration):
     references: dict[str, str] = Field(
         default_factory=dict, description="Referential integrity: {tailnum: planes.tailnum}."
     )
+    not_leaking: list[str] = Field(
+        default_factory=list, description="Features that may decide the label alone: a person looked."
+    )
     freshness: Freshness | None = Field(
         default=None, description="{within: 6h, tier: soft}: how old the newest record may be at the end."
     )
