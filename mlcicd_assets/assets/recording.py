@@ -1,6 +1,7 @@
 """Telling the records what an asset was made of, so that staleness can be decided without Dagster."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,6 +66,13 @@ def remember_refusal(
         partition=partition,
         failure=reason,
     )
+
+
+def refuse(records: Records, asset: str, reasons: Mapping[str | None, str]) -> None:
+    """Record that a blocking check, a step of its own, refused what stands: partition -> why."""
+    for record in records.all():
+        if record.asset == asset and record.partition in reasons:
+            records.write(replace(record, failure=reasons[record.partition]))
 
 
 def code_metadata(code: AssetCode) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import polars as pl
 
 from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.partitions import partitions_of
+from mlcicd_assets.assets.recording import refuse
 from mlcicd_assets.assets.statistics import FEATURES, RECORDS
 from mlcicd_assets.ml.catalogue import DataLane
 from mlcicd_assets.ml.data_checks import DriftJudgement, judge_drift, judge_numbers, needed
@@ -20,7 +21,7 @@ from mlcicd_assets.ml.feature_table import model_columns
 from mlcicd_assets.ml.partition_statistics import WHOLE, Statistics, from_table
 from mlcicd_assets.ml.watches import Watches
 from mlcicd_assets.reports.drift import drift_page, drift_picture
-from resources.protocols import Lake, Reports
+from resources.protocols import Lake, Records, Reports
 
 _DRIFT = {"drift", "label_drift"}
 _LINES = 200  # of a metadata table
@@ -47,6 +48,7 @@ def _step(lane: DataLane, stage: str, table: str, names: Sequence[str]) -> dg.As
         context: dg.AssetCheckExecutionContext,
         lake: dg.ResourceParam[Lake],
         reports: dg.ResourceParam[Reports],
+        records: dg.ResourceParam[Records],
     ) -> Iterator[dg.AssetCheckResult]:
         with expected_failures():
             accepted = [partition or WHOLE for partition in lake.versions(lane.table(table))]
@@ -55,12 +57,29 @@ def _step(lane: DataLane, stage: str, table: str, names: Sequence[str]) -> dg.As
                 statistics = _statistics(lake, lane, table, name, partitions, accepted)
                 if name in _DRIFT:
                     judged = [_drift(lane, name, p, accepted, statistics) for p in partitions]
+                    _refuse(records, lane, stage, name, judged)
                     yield _drift_result(lane, key, name, judged, _pages(lane, name, judged, lake, reports))
                 else:
                     numbers = [_numbers(lane, name, p, accepted, statistics) for p in partitions]
-                    yield _numbers_result(lane, key, name, [one for many in numbers for one in many])
+                    flat = [one for many in numbers for one in many]
+                    _refuse(records, lane, stage, name, flat)
+                    yield _numbers_result(lane, key, name, flat)
 
     return _history
+
+
+def _refuse(
+    records: Records, lane: DataLane, stage: str, name: str, judged: Sequence[Judgement | DriftJudgement]
+) -> None:
+    """What a hard check refused stays refused for later runs: Dagster holds only what runs with it."""
+    if name not in lane.dataset.hard_checks:
+        return
+    failed = {
+        None if one.partition == WHOLE else one.partition: f"{name}: {one.reason}"
+        for one in judged
+        if not one.holds
+    }
+    refuse(records, lane.table(stage), failed)
 
 
 def _spec(lane: DataLane, key: dg.AssetKey, name: str) -> dg.AssetCheckSpec:

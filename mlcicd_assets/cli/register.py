@@ -1,11 +1,12 @@
 """`mlcicd register`: makes keys of dynamic partitions known to Dagster, before they are used."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
 from mlcicd_assets.cli.output import Json, print_json
-from mlcicd_assets.cli.session import session_of
+from mlcicd_assets.cli.session import Session, session_of
 
 
 def register(
@@ -24,6 +25,15 @@ def register(
     if not keys and not lane.dataset.source.files:
         raise typer.BadParameter(f"{dataset} comes from {lane.dataset.source.named}: name the keys")
     chosen = keys or session.landing.partitions(lane.dataset.source.files)
+    new = register_keys(session, dataset, chosen)
+    if as_json:
+        print_json(new)
+        return
+    typer.echo(f"registered {len(new)} partition(s) of {dataset}" + (f": {', '.join(new)}" if new else ""))
+
+
+def register_keys(session: Session, dataset: str, keys: Iterable[str]) -> list[str]:
+    """Make keys known to this home's Dagster; returns those that were new."""
     import dagster as dg
 
     from mlcicd_assets.cli.init import dagster_home, first_open, prepare
@@ -32,9 +42,6 @@ def register(
     first_open(dagster_home(session))
     with dg.DagsterInstance.from_config(str(dagster_home(session))) as instance:
         known = set(instance.get_dynamic_partitions(dataset))
-        new = [key for key in dict.fromkeys(chosen) if key not in known]
+        new = [key for key in dict.fromkeys(keys) if key not in known]
         instance.add_dynamic_partitions(dataset, new)
-    if as_json:
-        print_json(new)
-        return
-    typer.echo(f"registered {len(new)} partition(s) of {dataset}" + (f": {', '.join(new)}" if new else ""))
+    return new

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from mlcicd_assets.automation.blueprint import Blueprint
 from mlcicd_assets.automation.planning import PlannedRun, next_run
 from mlcicd_assets.automation.staleness import Place, Status
 from mlcicd_assets.cli.assessment import assess_all, blueprint_of
@@ -31,12 +32,26 @@ def run_stale(session: "Session") -> int:
             prepare(session)
         runs += 1
         tried |= {status.place for status in planned.statuses}
+        _register(session, blueprint, planned)
         outcome = _run(session, planned)
         failed = failed or not outcome.succeeded
         statuses = assess_all(session, blueprint)
     left = [status for status in statuses if status.state in {"stale", "held"}]
     _conclude(runs, left, failed)
     return 1 if failed or left else 0
+
+
+def _register(session: "Session", blueprint: Blueprint, planned: PlannedRun) -> None:
+    """Dagster has to know a dynamic partition before it runs."""
+    from mlcicd_assets.cli.register import register_keys
+
+    dynamic: dict[str, list[str]] = {}
+    for status in planned.statuses:
+        dataset = blueprint.datasets.get(status.asset.split("/")[0])
+        if dataset and dataset.partitions == "dynamic" and status.partition:
+            dynamic.setdefault(dataset.name, []).append(status.partition)
+    for name, keys in dynamic.items():
+        register_keys(session, name, keys)
 
 
 def _run(session: "Session", planned: PlannedRun) -> Outcome:

@@ -89,6 +89,13 @@ def test_a_hard_check_blocks_what_is_downstream(watched: Pipeline):
     assert not result.success
     assert watched.checks["row_count"].severity == dg.AssetCheckSeverity.ERROR
     assert HISTORY[5] not in watched.resources["lake"].versions("sales/features")
+    refused = {
+        (record.asset, record.partition): record.failure
+        for record in watched.resources["records"].all()
+        if record.failure
+    }
+    assert [place[0] for place in refused] == ["sales/validated_data"]
+    assert all(reason.startswith("row_count: ") for reason in refused.values())
 
 
 def test_a_planned_exception_passes_and_is_recorded_and_is_no_history(watched: Pipeline):
