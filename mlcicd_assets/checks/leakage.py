@@ -8,13 +8,14 @@ import polars as pl
 
 from mlcicd_assets.assets.candidates import candidate
 from mlcicd_assets.assets.expected import expected_failures
+from mlcicd_assets.assets.recording import refuse
 from mlcicd_assets.ml.catalogue import DataLane, ModelLane
 from mlcicd_assets.ml.feature_table import ARRIVES, LABEL, TIME, model_columns
 from mlcicd_assets.ml.leakage import Findings, known_after_event, label_leaks, shared_rows
 from mlcicd_assets.ml.splits import known_label
 from mlcicd_assets.ml.training_record import TrainingRecord
 from mlcicd_assets.release.run_files import TRAINING
-from resources.protocols import Lake, Ledger, Tracking
+from resources.protocols import Lake, Ledger, Records, Tracking
 
 
 def label_not_leaked(lane: DataLane) -> dg.AssetChecksDefinition:
@@ -28,15 +29,22 @@ def label_not_leaked(lane: DataLane) -> dg.AssetChecksDefinition:
         description="No feature alone decides the label, and none is known only after the event.",
     )
     def _label_not_leaked(
-        context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]
+        context: dg.AssetCheckExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        records: dg.ResourceParam[Records],
     ) -> dg.AssetCheckResult:
         with expected_failures():
             table = lane.table("features")
-            rows = lake.scan(table, partitions=_of_run(context, lake, table)).collect()
+            partitions = _of_run(context, lake, table)
+            rows = lake.scan(table, partitions=partitions).collect()
         names = model_columns(rows.columns)
         named = known_after_event(names, dataset.hidden)
         found = label_leaks(rows, names, LABEL, dataset.not_leaking)
-        return _result(Findings([*named, *found.leaks], found.rows, found.missing))
+        result = _result(Findings([*named, *found.leaks], found.rows, found.missing))
+        if not result.passed:
+            reason = f"label_not_leaked: {result.description}"
+            refuse(records, table, dict.fromkeys(partitions, reason) if partitions else {None: reason})
+        return result
 
     return _label_not_leaked
 
@@ -52,7 +60,10 @@ def holdout_unseen(lane: ModelLane) -> dg.AssetChecksDefinition:
         description="No row of the holdout was learned from, by its keys or by its content.",
     )
     def _holdout_unseen(
-        lake: dg.ResourceParam[Lake], tracking: dg.ResourceParam[Tracking], ledger: dg.ResourceParam[Ledger]
+        lake: dg.ResourceParam[Lake],
+        tracking: dg.ResourceParam[Tracking],
+        ledger: dg.ResourceParam[Ledger],
+        records: dg.ResourceParam[Records],
     ) -> dg.AssetCheckResult:
         trained = candidate(ledger, model)
         with expected_failures(), tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
@@ -60,7 +71,10 @@ def holdout_unseen(lane: ModelLane) -> dg.AssetChecksDefinition:
             record = TrainingRecord.model_validate_json(path.read_bytes())
             train, holdout = _windows(lane, lake, record)
         keys = [f"_{key}" for key in dataset.keys]
-        return _result(shared_rows(train, holdout, keys, [*record.features, LABEL]))
+        result = _result(shared_rows(train, holdout, keys, [*record.features, LABEL]))
+        if not result.passed:
+            refuse(records, f"{model}/trained_model", {None: f"holdout_unseen: {result.description}"})
+        return result
 
     return _holdout_unseen
 

@@ -24,7 +24,17 @@ _CHECKS = {"checks", "hard_checks", "exceptions", "minimum_history"}
 _DATA_FIELDS = {
     "raw_data": {"source"},
     "validated_data": {"contract", "keys", "time", "label", "references", "freshness", *_CHECKS},
-    "features": {"features", "keys", "time", "label", "protected", "after_event", "lookups", *_CHECKS},
+    "features": {
+        "features",
+        "keys",
+        "time",
+        "label",
+        "protected",
+        "after_event",
+        "lookups",
+        "not_leaking",
+        *_CHECKS,
+    },
 }
 _MODEL_FIELDS = {
     "trained_model": {"dataset", "estimator", "train", "holdout", "threshold", "seed"},
