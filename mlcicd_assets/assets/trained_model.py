@@ -3,7 +3,7 @@
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -146,12 +146,12 @@ def _lookup(lake: Lake, table: str) -> DataUsed:
 
 def _newest(data: DataLane, lake: Lake, keys: list[str | None]) -> datetime:
     known = [key for key in keys if key is not None]
-    if known:
+    if known and data.dataset.partitions != "dynamic":  # keys without a span
         return end_of(data.dataset.partitions, max(known))
     newest = lake.scan(data.table("features")).select(pl.col(TIME).max()).collect().item()
     if not isinstance(newest, datetime):
         raise NotEnoughData(f"{data.table('features')} has no rows; land records and materialize it first")
-    return newest
+    return newest + timedelta(microseconds=1)  # so that the last record lies before it too
 
 
 def _used(data: DataLane, keys: list[str], split: Split) -> list[str] | None:

@@ -75,7 +75,7 @@ def validated_data(lane: DataLane) -> dg.AssetsDefinition:
 
 def _until(lane: DataLane, partition: str | None) -> datetime:
     """The moment that the records should reach: the partition's end, or now."""
-    if partition is None:
+    if partition is None or lane.dataset.partitions == "dynamic":
         return datetime.now(UTC)
     return end_of(lane.dataset.partitions, partition)
 
