@@ -18,7 +18,7 @@ from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.evaluation import Champion, Evaluation, evaluate
 from mlcicd_assets.ml.feature_table import LABEL
 from mlcicd_assets.ml.gates import GateResult, decide
-from mlcicd_assets.ml.package import PackageError, read_package
+from mlcicd_assets.ml.package import Package, PackageError, read_package
 from mlcicd_assets.ml.parity import align
 from mlcicd_assets.ml.training_record import TrainingRecord, in_holdout
 from mlcicd_assets.release.run_files import EVALUATION, HOLDOUT, PACKAGE, REPORT, TRAINING, VERDICT
@@ -118,10 +118,22 @@ def measure(
     opponent: Champion | None,
     folder: Path,
 ) -> Evaluation:
-    """Score the holdout's raw records through both packages."""
+    """Fetch what a run trained, and measure it on its holdout."""
     package = read_package(tracking.fetch(run_id, PACKAGE, folder), expected=digest)
     record = TrainingRecord.model_validate_json(tracking.fetch(run_id, TRAINING, folder).read_bytes())
     holdout = pl.read_parquet(tracking.fetch(run_id, HOLDOUT, folder))
+    return score(lane, lake, package, record, holdout, opponent)
+
+
+def score(
+    lane: ModelLane,
+    lake: Lake,
+    package: Package,
+    record: TrainingRecord,
+    holdout: pl.DataFrame,
+    opponent: Champion | None,
+) -> Evaluation:
+    """Score the raw records of a training's `holdout` (keys, label, `_score`) through both packages."""
     dataset = lane.data.dataset
     rows = _records(lane, lake, record, holdout)
     aligned = align(rows, holdout, dataset.keys)

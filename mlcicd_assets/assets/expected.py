@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from mlcicd_assets.ml.backtest import BacktestError
 from mlcicd_assets.ml.contracts import ContractBroken
 from mlcicd_assets.ml.evaluation import EvaluationError
 from mlcicd_assets.ml.features import FeaturesError
@@ -22,6 +23,7 @@ from resources.protocols import ResourceError
 
 EXPECTED = (
     AlignmentError,
+    BacktestError,
     ContractBroken,
     EvaluationError,
     ExportError,

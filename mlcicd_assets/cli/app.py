@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from mlcicd_assets.cli import (
     approvals,
+    backtest,
     doctor,
     impact,
     init,
@@ -100,6 +101,7 @@ def _options(
 
 app.command("status")(status.status)
 app.command("stale")(stale.stale)
+app.command("backtest")(backtest.backtest)
 app.command("impact")(impact.impact)
 app.command("predict")(predict.predict)
 app.command("verify")(verify.verify)
