@@ -72,7 +72,10 @@ class LandedFile:
 class Landing(Protocol):
     """The folder where upstream systems let files land."""
 
-    root: Path
+    @property
+    def root(self) -> Path:
+        """The home that templates are relative to."""
+        ...
 
     def find(self, template: str, partition: str | None) -> LandedFile:
         """Locate the file of `landing/flights/{partition}.parquet`; raises ResourceError when missing."""
