@@ -34,15 +34,16 @@ def _tightest(strains: Sequence[Strain], rate: float) -> float:
     """With the largest values first, as many lie beyond the bound as the rate allows."""
     sign = -1.0 if strains[0].lower else 1.0
     ordered = sorted((sign * strain.value for strain in strains), reverse=True)
-    return sign * _outwards(ordered[min(math.floor(rate * len(ordered)), len(ordered) - 1)])
+    return sign * _outwards(ordered[min(math.floor(rate * len(ordered)), len(ordered) - 1)]) + 0.0
 
 
 def _outwards(value: float) -> float:
     """Up to a few digits, so that it reads well and the value itself stays inside."""
     if value == 0 or not math.isfinite(value):
         return value
+    near = float(f"{value:.{_DIGITS - 1}e}")
     unit = 10.0 ** (math.floor(math.log10(abs(value))) - _DIGITS + 1)
-    return round(math.ceil(value / unit - 1e-9) * unit, 12)
+    return near if near >= value else float(f"{near + unit:.{_DIGITS - 1}e}")
 
 
 def _suggestion(rule: str, form: str, bound: float, strains: Sequence[Strain]) -> Suggestion:

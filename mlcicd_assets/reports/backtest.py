@@ -14,6 +14,7 @@ COLUMNS = ("rule", "evaluated", "cold starts", "failed", "alarm rate", "first", 
 _LISTED = 12  # partitions in a table's cell
 _LABELS = 24  # partitions named below the map
 _RULES = 40
+_PARTITIONS = 400  # the newest: more would be finer than a pixel
 # Okabe and Ito's colours; failed cells bear a mark as well, for those who see none.
 _COLOURS = {
     "passed": SOFT,
@@ -57,10 +58,10 @@ def picture(backtest: Backtest) -> str:
 
 
 def map_png(backtest: Backtest) -> bytes:
-    """The same as PNG."""
+    """The same as PNG; of very many, the newest partitions and the first rules."""
     from matplotlib.figure import Figure
 
-    rules, keys = backtest.rules[:_RULES], backtest.partitions
+    rules, keys = backtest.rules[:_RULES], backtest.partitions[-_PARTITIONS:]
     wide, high = min(max(3.4 + 0.3 * len(keys), 5.6), 16.0), 1.5 + 0.27 * len(rules)
     figure = Figure(figsize=(wide, high))
     axes = figure.subplots(gridspec_kw={"left": 2.1 / wide, "right": 1 - 0.15 / wide})
@@ -83,7 +84,7 @@ def map_png(backtest: Backtest) -> bytes:
 def _draw(axes: "Axes", down: int, history: RuleHistory, places: dict[str, int]) -> None:
     from matplotlib.patches import Rectangle
 
-    for finding in history.findings:
+    for finding in (one for one in history.findings if one.partition in places):
         at = places[finding.partition]
         colour = _COLOURS[finding.outcome]
         axes.add_patch(Rectangle((at - 0.46, down - 0.42), 0.92, 0.84, facecolor=colour, linewidth=0))
