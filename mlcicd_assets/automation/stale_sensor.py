@@ -43,7 +43,8 @@ def stale_sensor(blueprint: Callable[[], Blueprint] = _loaded) -> dg.SensorDefin
 
     @dg.sensor(
         name="stale",
-        target=dg.AssetSelection.all(),
+        # Not `target`: that makes one job of all assets, which may not mix partitions.
+        asset_selection=dg.AssetSelection.all(),
         default_status=dg.DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=_INTERVAL_S,
         description="Materializes what is stale, by partition; holds where a blocking check failed.",

@@ -62,3 +62,12 @@ def test_every_declared_gate_is_a_blocking_check(graph):
             if check.asset_key.path == [name, "evaluation_report"] and graph.get_check_spec(check).blocking
         }
         assert {*lane.model.gates, "beats_champion", "onnx_parity"} <= checks
+
+
+def test_the_location_loads_as_dagster_loads_it():
+    """Jobs, sensors and schedules are resolved only here, and by `dg check defs`."""
+    import dagster as dg
+
+    import definitions
+
+    dg.Definitions.validate_loadable(definitions.defs())
