@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from mlcicd_assets.assets.expected import expected_failures
-from mlcicd_assets.assets.partitions import Outcome, asset_options, conclude, frame_metadata, run_partitions
+from mlcicd_assets.assets.partitions import Outcome, asset_options, conclude, run_partitions
 from mlcicd_assets.assets.statistics import keep_feature_statistics
 from mlcicd_assets.ml.catalogue import DataLane, read_reference
 from mlcicd_assets.ml.feature_table import LABEL, assemble
@@ -38,7 +38,7 @@ def features(lane: DataLane) -> dg.AssetsDefinition:
             frame = assemble(lane.dataset, rows, columns)
             written = lake.write(lane.table("features"), frame, partition=partition)
             keep_feature_statistics(lake, lane, frame, partition)
-            return Outcome(written, _inputs(lake, lane, partition), _shown(frame))
+            return Outcome(written, _inputs(lake, lane, partition), _shown(frame), frame)
 
         return conclude(context, run_partitions(context, records, compute))
 
@@ -54,7 +54,7 @@ def _inputs(lake: Lake, lane: DataLane, partition: str | None) -> Mapping[str, s
 
 
 def _shown(frame: pl.DataFrame) -> dict[str, object]:
-    shown: dict[str, object] = dict(frame_metadata(frame))
+    shown: dict[str, object] = {}
     if LABEL in frame.columns:
         shown["labelled rows"] = frame.height - frame[LABEL].null_count()
         shown["unlabelled rows"] = frame[LABEL].null_count()

@@ -15,6 +15,8 @@ from mlcicd_assets.ml.catalogue import DataLane
 from mlcicd_assets.ml.code_versions import data_code
 from mlcicd_assets.ml.declarations import DatasetDeclaration
 from mlcicd_assets.ml.periods import FORMATS
+from mlcicd_assets.reports.distributions import distributions_picture
+from mlcicd_assets.reports.figures import data_uri
 from resources.protocols import Records, TableVersion
 
 
@@ -25,6 +27,7 @@ class Outcome:
     written: TableVersion
     inputs: Mapping[str, str]  # what it was made of: name -> content
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    frame: pl.DataFrame | None = None  # the rows, to be described; let go once that is done
 
 
 @dataclass
@@ -76,22 +79,28 @@ def run_partitions(
     records: Records,
     work: Callable[[str | None], Outcome],
 ) -> Batch:
-    """Do one stage for each partition of the run; a partition that fails does not stop the others."""
+    """Do one stage for each partition of the run; a partition that fails does not stop the others.
+
+    Each partition shows its schema and nulls; the last also a picture, so that long ranges stay fast.
+    """
     batch = Batch()
-    for partition in _partitions(context):
+    partitions = _partitions(context)
+    for partition in partitions:
         started = time.perf_counter()
         try:
             outcome = work(partition)
         except EXPECTED as error:
             batch.failed[partition] = str(error)
             continue
+        seconds = time.perf_counter() - started
+        outcome = _described(outcome, picture=partition == partitions[-1])
         batch.done[partition] = outcome
         remember(
             context,
             records,
             inputs=outcome.inputs,
             content=outcome.written.content,
-            seconds=time.perf_counter() - started,
+            seconds=seconds,
             partition=partition,
         )
         context.add_asset_metadata(_shown(outcome), partition_key=partition)
@@ -138,13 +147,25 @@ def _shown(outcome: Outcome) -> dict[str, Any]:
     written = outcome.written
     return {
         "dagster/row_count": written.rows,
+        "table": written.table,
         "data version": written.content[:16],
         "Delta version": written.version,
         **outcome.metadata,
     }
 
 
-def frame_metadata(frame: pl.DataFrame) -> dict[str, Any]:
+def _described(outcome: Outcome, *, picture: bool) -> Outcome:
+    frame = outcome.frame
+    if frame is None:
+        return outcome
+    shown = {**outcome.metadata, **_frame_metadata(frame)}
+    if picture and frame.width:
+        drawn = data_uri(distributions_picture(frame))
+        shown["distributions"] = dg.MetadataValue.md(f"![distributions of the columns]({drawn})")
+    return Outcome(outcome.written, outcome.inputs, shown)
+
+
+def _frame_metadata(frame: pl.DataFrame) -> dict[str, Any]:
     """Schema, and the share of nulls by column, of a frame."""
     columns = [dg.TableColumn(name, str(dtype)) for name, dtype in frame.schema.items()]
     height = max(frame.height, 1)

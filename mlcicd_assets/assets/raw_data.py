@@ -3,7 +3,7 @@
 import dagster as dg
 
 from mlcicd_assets.assets.expected import expected_failures
-from mlcicd_assets.assets.partitions import Outcome, asset_options, conclude, frame_metadata, run_partitions
+from mlcicd_assets.assets.partitions import Outcome, asset_options, conclude, run_partitions
 from mlcicd_assets.assets.sources import deliver
 from mlcicd_assets.ml.catalogue import DataLane
 from resources.protocols import Lake, Landing, Records, Warehouse
@@ -28,7 +28,7 @@ def raw_data(lane: DataLane) -> dg.AssetsDefinition:
             found = deliver(lane, partition, landing, warehouse)
             written = lake.write(lane.table("raw_data"), found.frame, partition=partition)
             inputs = {found.name: found.fingerprint or written.content}
-            return Outcome(written, inputs, {**found.shown, **frame_metadata(found.frame)})
+            return Outcome(written, inputs, found.shown, found.frame)
 
         return conclude(context, run_partitions(context, records, read))
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from mlcicd_assets.assets.partitions import Outcome, asset_options, conclude, frame_metadata, run_partitions
+from mlcicd_assets.assets.partitions import Outcome, asset_options, conclude, run_partitions
 from mlcicd_assets.assets.recording import remember_refusal
 from mlcicd_assets.assets.statistics import keep_record_statistics
 from mlcicd_assets.ml.catalogue import DataLane, read_reference
@@ -63,7 +63,7 @@ def validated_data(lane: DataLane) -> dg.AssetsDefinition:
             _quarantine(lake, lane.table("quarantine"), moved, partition)
             written = lake.write(lane.table("validated_data"), kept, partition=partition)
             keep_record_statistics(lake, lane, kept, partition)
-            return Outcome(written, inputs, _shown(found.report, kept, moved, lane))
+            return Outcome(written, inputs, _shown(lane, found.report, moved), kept)
 
         batch = run_partitions(context, records, check)
         yield _contract(reports, batch.failed)
@@ -99,14 +99,14 @@ def _inputs(lake: Lake, lane: DataLane, partition: str | None, targets: list[str
     return inputs
 
 
-def _shown(report: ContractReport, kept: pl.DataFrame, moved: pl.DataFrame, lane: DataLane) -> dict[str, Any]:
+def _shown(lane: DataLane, report: ContractReport, moved: pl.DataFrame) -> dict[str, Any]:
     shown: dict[str, Any] = {"rules": report.rules, "quarantined rows": moved.height}
     if moved.height:
         shown["quarantine"] = dg.MetadataValue.md(
             f"table `{lane.table('quarantine')}`\n\n| rule | rows |\n|---|---|\n"
             + "\n".join(f"| {rule} | {count:,} |" for rule, count in moved_counts(moved))
         )
-    return {**shown, **frame_metadata(kept)}
+    return shown
 
 
 def _contract(
