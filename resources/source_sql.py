@@ -26,7 +26,8 @@ class SqlWarehouse:
 
         url = self._url(url_env)
         statement = sa.text(sql)
-        asked = {name: value for name, value in bounds.items() if name in statement.compile().params}
+        named = statement.compile().params
+        asked = {name: _bound(url, value) for name, value in bounds.items() if name in named}
         try:
             engine = sa.create_engine(url, poolclass=sa.NullPool)
             with engine.connect() as connection:
@@ -54,6 +55,12 @@ class SqlWarehouse:
             raise ResourceError(
                 f"{url_env} is no database URL; it reads like postgresql+psycopg2://user:password@host/database"
             ) from None
+
+
+def _bound(url: "URL", value: str | datetime | None) -> str | datetime | None:
+    """SQLite compares instants as text: without fractions a bound is right for every way to write them."""
+    sqlite = url.get_backend_name() == "sqlite"
+    return value.isoformat(sep=" ") if sqlite and isinstance(value, datetime) else value
 
 
 def _told(url_env: str, url: "URL", error: Exception) -> str:
