@@ -34,7 +34,7 @@ class PlainErrors(TyperGroup):
         """Run the command; errors end the process with 1 (refused by a gate or policy) or 2."""
         try:
             return super().invoke(ctx)
-        except (click.exceptions.Exit, click.Abort):
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):  # click ends those as it should
             raise
         except click.ClickException as error:
             typer.echo(f"{_asked(error, ctx)}: {error.format_message()}", err=True)
