@@ -136,6 +136,7 @@ def _plain(exprs: Sequence[Any]) -> Iterator[pl.Expr]:
 def _expression(check: Any, column: str | None, schema: pl.Schema) -> pl.Expr | None:
     """The check as one boolean expression over the columns, or None."""
     from pandera.api.polars.types import PolarsData
+    from pandera.backends.polars import builtin_checks  # noqa: F401  registers what pandera's own checks do
 
     if check.element_wise or check.groupby is not None:
         return None
