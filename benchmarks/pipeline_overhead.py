@@ -20,6 +20,7 @@ import dagster as dg
 
 from mlcicd_assets.assets import evaluation_report as evaluating
 from mlcicd_assets.assets import trained_model as training
+from mlcicd_assets.assets.statistics import keep_feature_statistics, keep_record_statistics
 from mlcicd_assets.components.dataset import dataset_definitions
 from mlcicd_assets.components.ml_model import model_definitions
 from mlcicd_assets.ml.catalogue import DataLane, ModelLane, load_all, read_reference
@@ -29,7 +30,9 @@ from mlcicd_assets.ml.features import compute_features
 from mlcicd_assets.ml.gates import decide
 from mlcicd_assets.ml.user_code import load_function, load_object
 from mlcicd_assets.release.verdict import authorise, seal
+from mlcicd_assets.reports.distributions import distributions_picture
 from mlcicd_assets.reports.evaluation import render_evaluation
+from mlcicd_assets.reports.figures import png
 from resources import build_resources
 
 MONTHS = [f"2013-{month:02}" for month in range(1, 7)]
@@ -52,20 +55,28 @@ def plain(resources: dict[str, Any]) -> None:
 
 def plain_partition(lane: DataLane, key: str | None, resources: dict[str, Any]) -> None:
     lake, landing = resources["lake"], resources["landing"]
-    frame = landing.read(landing.find(lane.dataset.source.files, key))
-    lake.write(lane.table("raw_data"), frame, partition=key)
-    known = {t: lake.scan(f"{t.split('.')[0]}/validated_data") for t in lane.dataset.references.values()}
     chosen = None if key is None else [key]
+    raw = landing.read(landing.find(lane.dataset.source.files, key))
+    lake.write(lane.table("raw_data"), raw, partition=key)
+    known = {t: lake.scan(f"{t.split('.')[0]}/validated_data") for t in lane.dataset.references.values()}
     contract = load_object(*read_reference(lane.folder, lane.dataset.contract))
     rows = lake.scan(lane.table("raw_data"), partitions=chosen)
     kept, _ = examine(rows, contract, lane.dataset, known, datetime.now(UTC)).part()
     lake.write(lane.table("validated_data"), kept, partition=key)
+    keep_record_statistics(lake, lane, kept, key)
+    made = [raw, kept]
     if lane.dataset.features:
         lookups = {name: lake.scan(f"{name}/validated_data") for name in lane.dataset.lookups}
         function = load_function(*read_reference(lane.folder, lane.dataset.features))
         rows = lake.scan(lane.table("validated_data"), partitions=chosen).collect()
         columns = compute_features(function, rows, lookups, hidden=lane.dataset.hidden)
-        lake.write(lane.table("features"), assemble(lane.dataset, rows, columns), partition=key)
+        table = assemble(lane.dataset, rows, columns)
+        lake.write(lane.table("features"), table, partition=key)
+        keep_feature_statistics(lake, lane, table, key)
+        made.append(table)
+    if key in (None, MONTHS[-1]):  # the stages draw the last partition of a run
+        for frame in made:
+            distributions_picture(frame)
 
 
 def plain_model(lane: ModelLane, resources: dict[str, Any]) -> None:
@@ -83,6 +94,8 @@ def plain_model(lane: ModelLane, resources: dict[str, Any]) -> None:
         page = render_evaluation(evaluation, gates)
         evaluating.keep(tracking, run.id, Path(folder), evaluation, envelope, page)
         resources["reports"].save(f"{MODEL}/{digest[:12]}.html", page)
+        for name in evaluating.IN_THE_UI:
+            png(name, evaluation)
     authorise(envelope, keys.trusted_keys(), model=MODEL, digest=digest)
     resources["registry"].register(MODEL, digest, run.id, {})
 

@@ -37,7 +37,7 @@ from resources.protocols import (
 )
 
 # In the UI; the page has them all.
-_PICTURES = ("roc", "precision_recall", "confusion")
+IN_THE_UI = ("roc", "precision_recall", "confusion")
 
 
 def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
@@ -223,7 +223,7 @@ def _shown(
         )
         for gate in gates
     ]
-    pictures = "\n".join(f"![{name}]({data_uri(png(name, evaluation))})" for name in _PICTURES)
+    pictures = "\n".join(f"![{name}]({data_uri(png(name, evaluation))})" for name in IN_THE_UI)
     return {
         "verdict": "passed" if verdict.passed else "failed",
         "gates": dg.MetadataValue.table(decided),
