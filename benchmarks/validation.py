@@ -162,6 +162,7 @@ def measure(way: str, path: Path) -> dict[str, Any]:
 
 def alone(way: str, path: Path) -> None:
     """Print what one way took; libraries are loaded before the clock starts."""
+    import pandera.backends.polars.builtin_checks
     import pandera.polars  # noqa: F401
 
     import mlcicd_assets.ml.contracts  # noqa: F401

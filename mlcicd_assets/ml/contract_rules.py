@@ -5,7 +5,7 @@ instead of evaluating it; that holds for pandera's own checks and a person's ali
 than select (joins, groups, Python) is executed by itself, on all the records.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,14 +136,13 @@ def _plain(exprs: Sequence[Any]) -> Iterator[pl.Expr]:
 def _expression(check: Any, column: str | None, schema: pl.Schema) -> pl.Expr | None:
     """The check as one boolean expression over the columns, or None."""
     from pandera.api.polars.types import PolarsData
-    from pandera.backends.polars import builtin_checks  # noqa: F401  registers what pandera's own checks do
 
     if check.element_wise or check.groupby is not None:
         return None
     root = _Recorder(schema=schema)
     root.is_root = True
     try:
-        made = check._check_fn(PolarsData(root, column or "*"), **check._check_kwargs)
+        made = _function(check)(PolarsData(root, column or "*"), **check._check_kwargs)
         if not isinstance(made, _Recorder) or not made.selected:
             return None
         held = made.selected[0] if _single(made) else pl.all_horizontal(made.selected)
@@ -153,6 +152,16 @@ def _expression(check: Any, column: str | None, schema: pl.Schema) -> pl.Expr | 
     except Exception:  # noqa: BLE001 - a person's check may raise anything; executing it tells what
         return None
     return held if usable else None
+
+
+def _function(check: Any) -> Callable[..., Any]:
+    """What a check calls; pandera's own are looked up anew: they may be older than what polars' backend adds."""
+    from pandera.backends.polars import builtin_checks  # noqa: F401  registers what pandera's own checks do
+
+    name = getattr(check._check_fn, "__name__", None)
+    known = name is not None and check.is_builtin_check(name)
+    found: Callable[..., Any] = check.get_builtin_check_fn(name) if known else check._check_fn
+    return found
 
 
 def _single(made: _Recorder) -> bool:

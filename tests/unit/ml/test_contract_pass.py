@@ -1,5 +1,7 @@
 """Rules as expressions, executed checks, the quarantine, freshness: what the one pass must not get wrong."""
 
+import subprocess
+import sys
 from datetime import datetime
 from typing import Any
 
@@ -54,6 +56,23 @@ def test_panderas_rules_of_numbers_are_expressions(check: pa.Check):
 )
 def test_panderas_rules_of_texts_are_expressions(check: pa.Check):
     assert isinstance(rule_of(check, "name", SCHEMA), ByRecord)
+
+
+FRESH = """
+import pandera.polars as pa
+import polars as pl
+
+check = pa.Check.ge(1)
+from mlcicd_assets.ml.contract_rules import rule_of
+
+print(type(rule_of(check, "x", pl.Schema({"x": pl.Int64()}))).__name__)
+"""
+
+
+def test_they_are_so_in_a_process_that_has_not_validated_anything_yet():
+    done = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "ByRecord"
 
 
 def selecting(*exprs: Any, **named: Any) -> pa.Check:
