@@ -9,6 +9,8 @@ export MLCICD_HOME ?= $(CURDIR)/.mlcicd
 export DAGSTER_HOME ?= $(MLCICD_HOME)/dagster
 # The caches are worth more than the disk: without them every process compiles its libraries anew.
 unexport PYTHONDONTWRITEBYTECODE
+# Trust what the machine trusts, as pip does.
+export UV_SYSTEM_CERTS ?= true
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # CPU wheels where the machine offers them to pip; a range, so that what is there is taken.
@@ -59,7 +61,7 @@ $(VENV)/.venv:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.venv pyproject.toml constraints.txt
-	@$(UV) --editable . || $(PIP) --editable .
+	@$(UV) --editable . || { echo "uv failed; installing with pip, which takes some minutes ..."; $(PIP) --editable .; }
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo

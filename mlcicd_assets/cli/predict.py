@@ -51,7 +51,17 @@ def ask(session: Session, model: str, records: "pl.DataFrame", environment: str)
 
     address = address_of(session, environment)
     inputs = served_inputs(address, model)
+    _check_known(records, inputs, model)
     return request(address, model, _as_sent(records, inputs), inputs)
+
+
+def _check_known(records: "pl.DataFrame", inputs: list["Column"], model: str) -> None:
+    """Refuse records that have nothing the model takes: a misspelt column would only be left out."""
+    taken = [column.name for column in inputs]
+    if not set(taken) & set(records.columns):
+        raise typer.BadParameter(
+            f"the records have {', '.join(records.columns) or 'no columns'}; {model} takes {', '.join(taken)}"
+        )
 
 
 def address_of(session: Session, environment: str) -> str:

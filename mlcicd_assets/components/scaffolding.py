@@ -15,10 +15,15 @@ def _snake(name: str) -> str:
     return re.sub(r"\W+", "_", name).strip("_").lower()
 
 
+def render(template: str, **values: str) -> str:
+    """One of the templates, filled in."""
+    return _TEMPLATES.get_template(template).render(**values)
+
+
 def _write(folder: Path, template: str, file: str, **values: str) -> None:
     target = folder / file
     if not target.exists():
-        target.write_text(_TEMPLATES.get_template(template).render(**values))
+        target.write_text(render(template, **values))
 
 
 class MlModelScaffolder(dg.Scaffolder):

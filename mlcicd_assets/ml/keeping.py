@@ -2,12 +2,13 @@
 
 from typing import Any
 
-# Inert containers of fitted numbers that scikit-learn's own estimators need beyond what skops trusts already.
-# None of them runs code of the file.
+# Inert containers of fitted numbers, and choices of columns, that scikit-learn's own estimators need beyond
+# what skops trusts already. None of them runs code of the file.
 TRUSTED_TYPES = (
     "numpy.dtype",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
+    "sklearn.compose._column_transformer.make_column_selector",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.metrics._dist_metrics.EuclideanDistance64",
     "sklearn.neighbors._kd_tree.KDTree",
@@ -51,5 +52,6 @@ def _refuse_untrusted(content: bytes) -> None:
     if untrusted:
         raise KeepingError(
             f"the estimator holds types that are not trusted: {', '.join(untrusted)}; "
-            "build it from scikit-learn's own steps"
+            "build it from scikit-learn's own steps; beyond what skops trusts by itself, allowed are "
+            f"{', '.join(TRUSTED_TYPES)}"
         )

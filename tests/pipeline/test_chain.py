@@ -176,3 +176,15 @@ def test_a_request_may_leave_out_only_what_the_contract_lets_be_null(pipeline: P
         "sold_at": False,
         "store_id": False,
     }
+
+
+def test_what_the_scaffold_writes_trains_and_is_judged(pipeline: Pipeline):
+    from mlcicd_assets.components.scaffolding import render
+
+    pipeline.project.land()
+    pipeline.project.edit("sales/features.py", '"online",', '"online", "store_id",')  # a text column as well
+    (pipeline.project.defs / "returns" / "model.py").write_text(render("model.py.j2", name="returns"))
+    result = pipeline.materialize('group:"sales" or group:"stores" or key:"returns/trained_model"')
+    assert result.success, failures(result)
+    result = pipeline.materialize('key:"returns/evaluation_report"', months=None)
+    assert pipeline.checks["onnx_parity"].passed, failures(result)
