@@ -155,7 +155,7 @@ def _expression(check: Any, column: str | None, schema: pl.Schema) -> pl.Expr | 
 
 
 def _function(check: Any) -> Callable[..., Any]:
-    """What a check calls; pandera's own are looked up anew: they may be older than what polars' backend adds."""
+    """What a check calls; pandera's own are looked up anew: they may be older than polars' backend."""
     from pandera.backends.polars import builtin_checks  # noqa: F401  registers what pandera's own checks do
 
     name = getattr(check._check_fn, "__name__", None)
