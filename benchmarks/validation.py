@@ -1,6 +1,8 @@
 """Validation against one hand-written lazy polars pass: 10 million rows, 20 columns, 41 rules, 6 faults.
 
-    python benchmarks/validation.py [--rows 10000000] [--repeat 3]
+    python -m benchmarks.validation [--rows 10000000] [--repeat 3]
+
+Budget: at most 1.5 times the hand-written pass by the clock, and 600 MB above idle; exits with 1 when missed.
 
 Each way runs in processes of its own, alternating, over one Parquet file; the fastest of each is compared,
 by the clock and by processor seconds, which other work on the machine disturbs less. The hand-written pass
@@ -20,6 +22,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+BUDGET, BUDGET_MB = 1.5, 600
 CATEGORIES = ["grocery", "fuel", "fashion", "travel", "gaming", "transfer"]
 CODE = r"^[A-Z]{2}[0-9]{4}$"
 MEASURES = [f"x{number}" for number in range(1, 11)]
@@ -179,7 +182,7 @@ def _peak() -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def main() -> None:
+def main() -> int:
     """Write the file, take turns, and print the comparison."""
     options = argparse.ArgumentParser()
     options.add_argument("--rows", type=int, default=10_000_000)
@@ -189,7 +192,7 @@ def main() -> None:
     given = options.parse_args()
     if given.way:
         alone(given.way, given.file)
-        return
+        return 0
     with tempfile.TemporaryDirectory(prefix="mlcicd-bench-") as scratch:
         path = Path(scratch) / "records.parquet"
         write(path, given.rows)
@@ -201,8 +204,10 @@ def main() -> None:
             f"{one['way']:12} {one['seconds']:6.2f} s  {one['cpu']:6.2f} s CPU  "
             f"peak {one['peak']:5.0f} MB (idle {idle['peak']:.0f})"
         )
-    print(f"ratio        {ours['seconds'] / theirs['seconds']:6.2f}    {ours['cpu'] / theirs['cpu']:6.2f}")
+    ratio, above = ours["seconds"] / theirs["seconds"], ours["peak"] - idle["peak"]
+    print(f"ratio        {ratio:6.2f}    {ours['cpu'] / theirs['cpu']:6.2f} CPU   budget {BUDGET}")
     print(f"found        {ours['found']}")
+    return int(ratio > BUDGET or above > BUDGET_MB)
 
 
 def _best(taken: list[dict[str, Any]], way: str) -> dict[str, Any]:
@@ -210,4 +215,4 @@ def _best(taken: list[dict[str, Any]], way: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
