@@ -13,7 +13,7 @@ import polars as pl
 from mlcicd_assets.assets.candidates import candidate, champion
 from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.model_options import asset_options
-from mlcicd_assets.assets.recording import remember
+from mlcicd_assets.assets.recording import remember, require_unrefused
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.evaluation import Champion, Evaluation, evaluate
 from mlcicd_assets.ml.feature_table import LABEL
@@ -61,6 +61,7 @@ def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         started = time.perf_counter()
         trained = candidate(ledger, model)
+        require_unrefused(records, {f"{model}/trained_model": trained.digest})
         with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
             folder = Path(scratch)
             current = champion(ledger, registry, model)

@@ -75,6 +75,21 @@ def refuse(records: Records, asset: str, reasons: Mapping[str | None, str]) -> N
             records.write(replace(record, failure=reasons[record.partition]))
 
 
+def require_unrefused(records: Records, wanted: Mapping[str, str]) -> None:
+    """Raise Failure where a blocking check refused one of these contents, in whatever run that was.
+
+    Dagster's blocking checks hold within one run only; a stage materialized alone must not go past them.
+    """
+    for record in records.all():
+        name = record.asset if record.partition is None else f"{record.asset}@{record.partition}"
+        if record.failure and wanted.get(name) == record.content:
+            raise dg.Failure(
+                f"{name} was refused by a blocking check: {' '.join(record.failure.split())}. "
+                f"Mend that and materialize {record.asset} again",
+                allow_retries=False,
+            )
+
+
 def code_metadata(code: AssetCode) -> dict[str, Any]:
     """What an asset is made by, for its page in the UI, and for its records."""
     return {

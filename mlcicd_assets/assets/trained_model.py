@@ -12,7 +12,7 @@ import polars as pl
 
 from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.model_options import asset_options
-from mlcicd_assets.assets.recording import remember
+from mlcicd_assets.assets.recording import remember, require_unrefused
 from mlcicd_assets.ml.catalogue import DataLane, ModelLane, read_reference
 from mlcicd_assets.ml.contract_schema import nullable_columns
 from mlcicd_assets.ml.feature_table import ARRIVES, LABEL, TIME, model_columns
@@ -22,7 +22,7 @@ from mlcicd_assets.ml.packaging import package_model
 from mlcicd_assets.ml.periods import end_of, overlapping
 from mlcicd_assets.ml.splits import NotEnoughData, Split, choose_windows, rows_of
 from mlcicd_assets.ml.training import Trained, new_estimator, scores, train
-from mlcicd_assets.ml.training_record import DataUsed, TrainingRecord, windows
+from mlcicd_assets.ml.training_record import DataUsed, TrainingRecord, used_contents, windows
 from mlcicd_assets.ml.user_code import load_function, load_object
 from mlcicd_assets.release.run_files import (
     ESTIMATOR,
@@ -63,6 +63,7 @@ def trained_model(lane: ModelLane) -> dg.AssetsDefinition:
         revision = git.revision()
         with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
             material = gather(lane, lake, config.as_of)
+            require_unrefused(records, used_contents(material.data))
             tags = {"dagster_run_id": context.run_id, "commit": revision.commit, "dirty": str(revision.dirty)}
             with tracking.run(model, f"{model} as of {material.split.as_of:%Y-%m-%d}", tags) as run:
                 made = make(lane, lake, material, Path(scratch), revision)

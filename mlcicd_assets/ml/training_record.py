@@ -1,5 +1,6 @@
 """What a training used: written beside the package, and enough to do it again."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import polars as pl
@@ -42,10 +43,15 @@ class TrainingRecord(BaseModel):
 
     def inputs(self) -> dict[str, str]:
         """The data by the names that records use: `flights/features@2013-01` -> content."""
-        return {
-            used.table if used.partition is None else f"{used.table}@{used.partition}": used.content
-            for used in self.data
-        }
+        return used_contents(self.data)
+
+
+def used_contents(data: Sequence[DataUsed]) -> dict[str, str]:
+    """Content by the name that records use."""
+    return {
+        used.table if used.partition is None else f"{used.table}@{used.partition}": used.content
+        for used in data
+    }
 
 
 def in_holdout(record: TrainingRecord, time: str) -> pl.Expr:

@@ -98,6 +98,9 @@ def test_a_feature_that_knows_the_label_blocks_the_model(pipeline: Pipeline):
     assert not leak.passed
     assert "feature 'log_amount' alone ranks the label" in (leak.description or "")
     assert pipeline.resources["ledger"].pointer("candidate/returns") is None
+    alone = pipeline.materialize('key:"returns/trained_model"', months=None)  # another run, past the check
+    assert not alone.success
+    assert "was refused by a blocking check: label_not_leaked" in failures(alone)
 
 
 def test_records_that_came_again_under_other_keys_block_the_model(pipeline: Pipeline):
@@ -116,6 +119,11 @@ def test_records_that_came_again_under_other_keys_block_the_model(pipeline: Pipe
         pipeline.checks["holdout_unseen"].description or ""
     )
     assert pipeline.champion() is None
+    alone = pipeline.materialize(
+        'key:"returns/evaluation_report"', months=None
+    )  # another run, past the check
+    assert not alone.success
+    assert "returns/trained_model was refused by a blocking check: holdout_unseen" in failures(alone)
 
 
 FILES = 'source: {files: "landing/sales/{partition}.parquet"}'
