@@ -29,7 +29,9 @@ def is_ours(pid: int, folder: Path) -> bool:
     try:
         if (_PROC / str(pid)).stat().st_uid != os.geteuid():
             return False
-        variables = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        environ = _PROC / str(pid) / "environ"
+        # Read again when empty: under memory pressure the kernel can fail to give a living process's pages.
+        variables = (environ.read_bytes() or environ.read_bytes()).split(b"\0")
     except OSError:
         return False  # it ended while we looked, or is not ours to look at
     return f"{MARK}={folder}".encode() in variables
@@ -38,16 +40,19 @@ def is_ours(pid: int, folder: Path) -> bool:
 def end_all(folder: Path, *, grace_s: float = 10.0) -> None:
     """End every process of the folder: SIGTERM, and SIGKILL after the grace; raises ResourceError."""
     for sign, patience in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
-        for pid in find(folder):
-            _signal(pid, folder, sign)
-        if _gone(folder, patience):
+        if _ended(folder, sign, patience):
             return
     raise ResourceError(f"{folder}: processes {find(folder)} do not end; end them by hand")
 
 
-def _gone(folder: Path, patience_s: float) -> bool:
+def _ended(folder: Path, sign: signal.Signals, patience_s: float) -> bool:
+    """Signal each process once, also one that only appears while others end; whether all went in time."""
     deadline = time.monotonic() + patience_s
+    told: set[int] = set()
     while pids := find(folder):
+        for pid in set(pids) - told:
+            _signal(pid, folder, sign)
+        told.update(pids)
         remaining = deadline - time.monotonic()
         if remaining <= 0:
             return False
