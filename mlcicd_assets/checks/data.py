@@ -173,6 +173,17 @@ def _numbers_result(
     metadata: dict[str, Any] = {
         "thresholds": dg.MetadataValue.table([_record(one) for one in ordered[:_LINES]])
     }
+    return _result(lane, key, name, judged, reasons, metadata)
+
+
+def _result(
+    lane: DataLane,
+    key: dg.AssetKey,
+    name: str,
+    judged: Sequence[Judgement] | Sequence[DriftJudgement],
+    reasons: Mapping[str, list[str]],
+    metadata: dict[str, Any],
+) -> dg.AssetCheckResult:
     if used := reasons.get("excused"):
         metadata["exceptions used"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in used))
     return dg.AssetCheckResult(
@@ -220,16 +231,7 @@ def _drift_result(
     if judged and (picture := drift_picture(judged[-1].features)):
         metadata[f"picture of {judged[-1].partition}"] = dg.MetadataValue.md(picture)
     metadata |= {f"page of {partition}": _link(address) for partition, address in pages.items()}
-    if used := reasons.get("excused"):
-        metadata["exceptions used"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in used))
-    return dg.AssetCheckResult(
-        asset_key=key,
-        check_name=name,
-        passed=all(one.holds for one in judged),
-        severity=_severity(lane, name),
-        description=_said(reasons, len(judged)),
-        metadata=metadata,
-    )
+    return _result(lane, key, name, judged, reasons, metadata)
 
 
 def _feature(partition: str, feature: FeatureDrift) -> dg.TableRecord:
