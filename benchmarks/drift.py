@@ -13,9 +13,9 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from mlcicd_assets.ml.drift import compare
-from mlcicd_assets.ml.dynamic_thresholds import DriftRule
-from mlcicd_assets.ml.profiles import profile_frame
+from mlcicd_assets.ml.data.drift import compare
+from mlcicd_assets.ml.data.dynamic_thresholds import DriftRule
+from mlcicd_assets.ml.data.profiles import profile_frame
 
 ROWS, REPEATS = 500_000, 5
 RULE = DriftRule.parse("ks <= 0.05")

@@ -18,9 +18,9 @@ from mlcicd_assets.defs.payments import features as payment_features
 from mlcicd_assets.defs.payments.simulator import DRIFT_FROM, Scenario
 from mlcicd_assets.defs.payments.upstream import START, payments_of
 from mlcicd_assets.ml.catalogue import load_datasets
-from mlcicd_assets.ml.data_checks import judge_drift, judge_numbers
+from mlcicd_assets.ml.data.data_checks import judge_drift, judge_numbers
+from mlcicd_assets.ml.data.partition_statistics import Statistics, distributions, summarise
 from mlcicd_assets.ml.declarations import DatasetDeclaration
-from mlcicd_assets.ml.partition_statistics import Statistics, distributions, summarise
 
 DRIFT = {"drift", "label_drift"}
 EXTRA = (

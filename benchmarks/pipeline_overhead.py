@@ -24,10 +24,10 @@ from mlcicd_assets.assets.statistics import keep_feature_statistics, keep_record
 from mlcicd_assets.components.dataset import dataset_definitions
 from mlcicd_assets.components.ml_model import model_definitions
 from mlcicd_assets.ml.catalogue import DataLane, ModelLane, load_all, read_reference
-from mlcicd_assets.ml.contracts import examine
-from mlcicd_assets.ml.feature_table import assemble
-from mlcicd_assets.ml.features import compute_features
-from mlcicd_assets.ml.gates import decide
+from mlcicd_assets.ml.data.contracts import examine
+from mlcicd_assets.ml.data.feature_table import assemble
+from mlcicd_assets.ml.data.features import compute_features
+from mlcicd_assets.ml.evaluation.gates import decide
 from mlcicd_assets.ml.user_code import load_function, load_object
 from mlcicd_assets.release.verdict import authorise, seal
 from mlcicd_assets.reports.distributions import distributions_picture

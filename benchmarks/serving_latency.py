@@ -16,8 +16,8 @@ from pathlib import Path
 
 import polars as pl
 
-from mlcicd_assets.ml.package import read_package
-from mlcicd_assets.ml.scoring import Scorer
+from mlcicd_assets.ml.artifact.package import read_package
+from mlcicd_assets.ml.artifact.scoring import Scorer
 from mlcicd_assets.serving.protocol import decode, encode, example
 from resources.protocols import Release
 from resources.serving_local import LocalServing

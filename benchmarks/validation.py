@@ -98,7 +98,7 @@ def by_hand(path: Path) -> dict[str, int]:
 
 def by_contract(path: Path) -> dict[str, int]:
     """The contract, through the product's own way."""
-    from mlcicd_assets.ml.contracts import validate
+    from mlcicd_assets.ml.data.contracts import validate
     from mlcicd_assets.ml.declarations import DatasetDeclaration
 
     fields = {"name": "bench", "owner": "team:bench", "contract": "bench.py:Records", "keys": ["id"]}
@@ -168,7 +168,7 @@ def alone(way: str, path: Path) -> None:
     import pandera.backends.polars.builtin_checks
     import pandera.polars  # noqa: F401
 
-    import mlcicd_assets.ml.contracts  # noqa: F401
+    import mlcicd_assets.ml.data.contracts  # noqa: F401
 
     clock, processor = time.perf_counter(), time.process_time()
     found = WAYS[way](path)

@@ -9,18 +9,18 @@ from pathlib import Path
 
 from mlcicd_assets.assets.evaluation_report import score
 from mlcicd_assets.assets.trained_model import Material, gather, make
-from mlcicd_assets.ml.backtest import Backtest, BacktestError, RuleHistory, Span, histories, rule_named
-from mlcicd_assets.ml.backtest_bounds import parse_what_if, rejudged, suggestions, with_check
-from mlcicd_assets.ml.backtest_data import DataReplay, Part, judge, replay
-from mlcicd_assets.ml.backtest_model import Step, findings_of, what_if
+from mlcicd_assets.ml.backtest.bounds import parse_what_if, rejudged, suggestions, with_check
+from mlcicd_assets.ml.backtest.data_replay import DataReplay, Part, judge, replay
+from mlcicd_assets.ml.backtest.model_replay import Step, findings_of, what_if
+from mlcicd_assets.ml.backtest.replay import Backtest, BacktestError, RuleHistory, Span, histories, rule_named
 from mlcicd_assets.ml.catalogue import Catalogue, DataLane, ModelLane, read_reference
+from mlcicd_assets.ml.data.feature_table import TIME
+from mlcicd_assets.ml.data.partition_statistics import WHOLE
 from mlcicd_assets.ml.declarations import ModelDeclaration
-from mlcicd_assets.ml.evaluation import Champion
-from mlcicd_assets.ml.feature_table import TIME
-from mlcicd_assets.ml.gates import decide
-from mlcicd_assets.ml.partition_statistics import WHOLE
+from mlcicd_assets.ml.evaluation.evaluate import Champion
+from mlcicd_assets.ml.evaluation.gates import decide
 from mlcicd_assets.ml.periods import FORMATS, end_of
-from mlcicd_assets.ml.splits import NotEnoughData
+from mlcicd_assets.ml.training.splits import NotEnoughData
 from mlcicd_assets.ml.user_code import load_function, load_object
 from resources.protocols import Lake, Revision
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from mlcicd_assets.ml.artifact.package import PackageError, read_package
 from mlcicd_assets.ml.catalogue import ModelLane
-from mlcicd_assets.ml.package import PackageError, read_package
 from mlcicd_assets.release.envelope import Refused
 from mlcicd_assets.release.run_files import PACKAGE, VERDICT, Candidate, candidate_pointer, champion_pointer
 from mlcicd_assets.release.verdict import Verdict, authorise
@@ -44,7 +44,7 @@ def champion(ledger: Ledger, registry: Registry, model: str) -> ModelVersion | N
 
 def required_gates(lane: ModelLane) -> dict[str, str]:
     """The gates that a verdict must hold, as declared now: name -> bound."""
-    from mlcicd_assets.ml.gates import required
+    from mlcicd_assets.ml.evaluation.gates import required
 
     return required(lane.model)
 

@@ -14,13 +14,13 @@ from mlcicd_assets.assets.candidates import candidate, champion
 from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.model_options import asset_options
 from mlcicd_assets.assets.recording import remember, require_unrefused
+from mlcicd_assets.ml.artifact.package import Package, PackageError, read_package
+from mlcicd_assets.ml.artifact.parity import align
 from mlcicd_assets.ml.catalogue import ModelLane
-from mlcicd_assets.ml.evaluation import Champion, Evaluation, evaluate
-from mlcicd_assets.ml.feature_table import LABEL
-from mlcicd_assets.ml.gates import GateResult, decide
-from mlcicd_assets.ml.package import Package, PackageError, read_package
-from mlcicd_assets.ml.parity import align
-from mlcicd_assets.ml.training_record import TrainingRecord, in_holdout
+from mlcicd_assets.ml.data.feature_table import LABEL
+from mlcicd_assets.ml.evaluation.evaluate import Champion, Evaluation, evaluate
+from mlcicd_assets.ml.evaluation.gates import GateResult, decide
+from mlcicd_assets.ml.training.training_record import TrainingRecord, in_holdout
 from mlcicd_assets.release.run_files import EVALUATION, HOLDOUT, PACKAGE, REPORT, TRAINING, VERDICT
 from mlcicd_assets.release.verdict import ChampionVersion, DataVersion, Gate, Holdout, Verdict, seal
 from mlcicd_assets.reports.evaluation import render_evaluation

@@ -5,18 +5,18 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from mlcicd_assets.ml.backtest import BacktestError
-from mlcicd_assets.ml.contracts import ContractBroken
-from mlcicd_assets.ml.evaluation import EvaluationError
-from mlcicd_assets.ml.features import FeaturesError
-from mlcicd_assets.ml.keeping import KeepingError
-from mlcicd_assets.ml.labels import LabelError
-from mlcicd_assets.ml.onnx_export import ExportError
-from mlcicd_assets.ml.package import PackageError
-from mlcicd_assets.ml.parity import AlignmentError
-from mlcicd_assets.ml.scoring import ScoringError
-from mlcicd_assets.ml.splits import NotEnoughData
-from mlcicd_assets.ml.training import TrainingError
+from mlcicd_assets.ml.artifact.keeping import KeepingError
+from mlcicd_assets.ml.artifact.onnx_export import ExportError
+from mlcicd_assets.ml.artifact.package import PackageError
+from mlcicd_assets.ml.artifact.parity import AlignmentError
+from mlcicd_assets.ml.artifact.scoring import ScoringError
+from mlcicd_assets.ml.backtest.replay import BacktestError
+from mlcicd_assets.ml.data.contracts import ContractBroken
+from mlcicd_assets.ml.data.features import FeaturesError
+from mlcicd_assets.ml.data.labels import LabelError
+from mlcicd_assets.ml.evaluation.evaluate import EvaluationError
+from mlcicd_assets.ml.training.fitting import TrainingError
+from mlcicd_assets.ml.training.splits import NotEnoughData
 from mlcicd_assets.ml.user_code import UserCodeError
 from mlcicd_assets.serving.client import ServingError
 from resources.protocols import ResourceError

@@ -9,8 +9,8 @@ from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.partitions import Outcome, asset_options, conclude, run_partitions
 from mlcicd_assets.assets.statistics import keep_feature_statistics
 from mlcicd_assets.ml.catalogue import DataLane, read_reference
-from mlcicd_assets.ml.feature_table import LABEL, assemble
-from mlcicd_assets.ml.features import compute_features
+from mlcicd_assets.ml.data.feature_table import LABEL, assemble
+from mlcicd_assets.ml.data.features import compute_features
 from mlcicd_assets.ml.user_code import load_function
 from resources.protocols import Lake, Records
 

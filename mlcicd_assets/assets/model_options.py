@@ -7,7 +7,7 @@ import dagster as dg
 
 from mlcicd_assets.assets.recording import code_metadata, remember
 from mlcicd_assets.ml.catalogue import ModelLane
-from mlcicd_assets.ml.code_versions import model_code
+from mlcicd_assets.ml.code.code_versions import model_code
 from resources.protocols import Records
 
 STAGES = (

@@ -12,7 +12,7 @@ import polars as pl
 from mlcicd_assets.assets.expected import EXPECTED
 from mlcicd_assets.assets.recording import code_metadata, remember
 from mlcicd_assets.ml.catalogue import DataLane
-from mlcicd_assets.ml.code_versions import data_code
+from mlcicd_assets.ml.code.code_versions import data_code
 from mlcicd_assets.ml.declarations import DatasetDeclaration
 from mlcicd_assets.ml.periods import FORMATS
 from mlcicd_assets.reports.distributions import distributions_picture

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlcicd_assets.ml.asset_code import AssetCode
+from mlcicd_assets.ml.code.asset_code import AssetCode
 from resources.protocols import Materialization, Records
 
 PARTS, PARAMETERS = "code", "parameters"

@@ -7,9 +7,9 @@ import dagster as dg
 import numpy as np
 
 from mlcicd_assets.assets.candidates import candidate, prove
+from mlcicd_assets.ml.artifact.package import PackageError, read_package
+from mlcicd_assets.ml.artifact.scoring import Scorer
 from mlcicd_assets.ml.catalogue import ModelLane
-from mlcicd_assets.ml.package import PackageError, read_package
-from mlcicd_assets.ml.scoring import Scorer
 from mlcicd_assets.release.run_files import APPROVAL, PACKAGE, VERDICT
 from mlcicd_assets.serving.client import predict
 from resources.protocols import Environment, Keys, Lake, Ledger, ModelVersion, Registry, Release, Tracking

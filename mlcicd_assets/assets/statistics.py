@@ -3,8 +3,8 @@
 import polars as pl
 
 from mlcicd_assets.ml.catalogue import DataLane
-from mlcicd_assets.ml.feature_table import LABEL, model_columns
-from mlcicd_assets.ml.partition_statistics import distributions, summarise, to_table
+from mlcicd_assets.ml.data.feature_table import LABEL, model_columns
+from mlcicd_assets.ml.data.partition_statistics import distributions, summarise, to_table
 from resources.protocols import Lake
 
 RECORDS = "statistics"

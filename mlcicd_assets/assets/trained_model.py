@@ -13,16 +13,16 @@ import polars as pl
 from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.model_options import asset_options
 from mlcicd_assets.assets.recording import remember, require_unrefused
+from mlcicd_assets.ml.artifact.keeping import to_skops
+from mlcicd_assets.ml.artifact.package import Package
+from mlcicd_assets.ml.artifact.packaging import package_model
 from mlcicd_assets.ml.catalogue import DataLane, ModelLane, read_reference
-from mlcicd_assets.ml.contract_schema import nullable_columns
-from mlcicd_assets.ml.feature_table import ARRIVES, LABEL, TIME, model_columns
-from mlcicd_assets.ml.keeping import to_skops
-from mlcicd_assets.ml.package import Package
-from mlcicd_assets.ml.packaging import package_model
+from mlcicd_assets.ml.data.contract_schema import nullable_columns
+from mlcicd_assets.ml.data.feature_table import ARRIVES, LABEL, TIME, model_columns
 from mlcicd_assets.ml.periods import end_of, overlapping
-from mlcicd_assets.ml.splits import NotEnoughData, Split, choose_windows, rows_of
-from mlcicd_assets.ml.training import Trained, new_estimator, scores, train
-from mlcicd_assets.ml.training_record import DataUsed, TrainingRecord, used_contents, windows
+from mlcicd_assets.ml.training.fitting import Trained, new_estimator, scores, train
+from mlcicd_assets.ml.training.splits import NotEnoughData, Split, choose_windows, rows_of
+from mlcicd_assets.ml.training.training_record import DataUsed, TrainingRecord, used_contents, windows
 from mlcicd_assets.ml.user_code import load_function, load_object
 from mlcicd_assets.release.run_files import (
     ESTIMATOR,

@@ -11,7 +11,7 @@ from mlcicd_assets.assets.partitions import Outcome, asset_options, conclude, ru
 from mlcicd_assets.assets.recording import remember_refusal
 from mlcicd_assets.assets.statistics import keep_record_statistics
 from mlcicd_assets.ml.catalogue import DataLane, read_reference
-from mlcicd_assets.ml.contracts import ContractBroken, ContractReport, examine, moved_counts
+from mlcicd_assets.ml.data.contracts import ContractBroken, ContractReport, examine, moved_counts
 from mlcicd_assets.ml.periods import end_of
 from mlcicd_assets.ml.user_code import load_object
 from resources.protocols import Lake, Records

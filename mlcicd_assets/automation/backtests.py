@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mlcicd_assets.assets.backtests import Question, backtest
 from mlcicd_assets.assets.expected import expected_failures
-from mlcicd_assets.ml.backtest import Backtest, Span
+from mlcicd_assets.ml.backtest.replay import Backtest, Span
 from mlcicd_assets.ml.catalogue import Catalogue, load_all
 from mlcicd_assets.reports.backtest import COLUMNS, percent, picture, row
 from resources.protocols import Lake

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlcicd_assets.ml.asset_code import AssetCode
+from mlcicd_assets.ml.code.asset_code import AssetCode
 
 if TYPE_CHECKING:
     from mlcicd_assets.ml.catalogue import Catalogue, DataLane
@@ -84,7 +84,7 @@ class Blueprint:
 
 def current_codes(catalogue: "Catalogue") -> dict[str, AssetCode]:
     """The code of every asset as the files stand now; raises FingerprintError."""
-    from mlcicd_assets.ml.code_versions import data_code, model_code
+    from mlcicd_assets.ml.code.code_versions import data_code, model_code
 
     codes = {
         lane.table(stage): data_code(lane, stage)
@@ -120,7 +120,7 @@ def load_blueprint(kept: Path, defs: Path = DEFS) -> Blueprint:
     if found:
         return found
     from mlcicd_assets.ml.catalogue import load_all
-    from mlcicd_assets.ml.code_graph import reading
+    from mlcicd_assets.ml.code.code_graph import reading
 
     with reading() as reached:
         blueprint = Blueprint.of(load_all(defs))
@@ -146,7 +146,7 @@ def _keep(kept: Path, defs: Path, blueprint: Blueprint, reached: Iterable[Path])
     package = Path(__file__).parents[1]
     declared = [path for path in defs.rglob("*") if path.is_dir() or path.name == "defs.yaml"]
     files = {defs, *declared, *reached, *(path.parent for path in reached)}
-    files |= {*(package / "ml").glob("*.py"), *(package / "automation").glob("*.py")}
+    files |= {*(package / "ml").rglob("*.py"), *(package / "automation").glob("*.py")}
     signed = {str(path): _signature(str(path)) for path in files}
     newest = max((max(one[1], one[2]) for one in signed.values() if one), default=0)
     if time.time_ns() - newest < _GRAIN_NS:

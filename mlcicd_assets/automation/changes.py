@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from mlcicd_assets.ml.asset_code import AssetCode
+from mlcicd_assets.ml.code.asset_code import AssetCode
 from resources.protocols import Materialization
 
 _NAMED = 3  # of several changes; the others are counted

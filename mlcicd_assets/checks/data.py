@@ -14,11 +14,11 @@ from mlcicd_assets.assets.partitions import partitions_of
 from mlcicd_assets.assets.recording import refuse
 from mlcicd_assets.assets.statistics import FEATURES, RECORDS
 from mlcicd_assets.ml.catalogue import DataLane
-from mlcicd_assets.ml.data_checks import DriftJudgement, judge_drift, judge_numbers, needed
-from mlcicd_assets.ml.drift import FeatureDrift
-from mlcicd_assets.ml.dynamic_thresholds import Judgement
-from mlcicd_assets.ml.feature_table import model_columns
-from mlcicd_assets.ml.partition_statistics import WHOLE, Statistics, from_table
+from mlcicd_assets.ml.data.data_checks import DriftJudgement, judge_drift, judge_numbers, needed
+from mlcicd_assets.ml.data.drift import FeatureDrift
+from mlcicd_assets.ml.data.dynamic_thresholds import Judgement
+from mlcicd_assets.ml.data.feature_table import model_columns
+from mlcicd_assets.ml.data.partition_statistics import WHOLE, Statistics, from_table
 from mlcicd_assets.ml.watches import Watches
 from mlcicd_assets.reports.drift import drift_page, drift_picture
 from resources.protocols import Lake, Records, Reports

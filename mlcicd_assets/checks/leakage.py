@@ -10,10 +10,10 @@ from mlcicd_assets.assets.candidates import candidate
 from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.recording import refuse
 from mlcicd_assets.ml.catalogue import DataLane, ModelLane
-from mlcicd_assets.ml.feature_table import ARRIVES, LABEL, TIME, model_columns
-from mlcicd_assets.ml.leakage import Findings, known_after_event, label_leaks, shared_rows
-from mlcicd_assets.ml.splits import known_label
-from mlcicd_assets.ml.training_record import TrainingRecord
+from mlcicd_assets.ml.data.feature_table import ARRIVES, LABEL, TIME, model_columns
+from mlcicd_assets.ml.data.leakage import Findings, known_after_event, label_leaks, shared_rows
+from mlcicd_assets.ml.training.splits import known_label
+from mlcicd_assets.ml.training.training_record import TrainingRecord
 from mlcicd_assets.release.run_files import TRAINING
 from resources.protocols import Lake, Ledger, Records, Tracking
 

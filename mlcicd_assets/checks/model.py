@@ -9,8 +9,8 @@ import dagster as dg
 from mlcicd_assets.assets.candidates import candidate
 from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.ml.catalogue import ModelLane
-from mlcicd_assets.ml.evaluation import Evaluation
-from mlcicd_assets.ml.gates import GateResult, decide, required
+from mlcicd_assets.ml.evaluation.evaluate import Evaluation
+from mlcicd_assets.ml.evaluation.gates import GateResult, decide, required
 from mlcicd_assets.release.run_files import EVALUATION
 from resources.protocols import Ledger, Tracking
 

@@ -9,7 +9,7 @@ from mlcicd_assets.cli.output import Json, console, print_json, table
 from mlcicd_assets.cli.session import session_of
 
 if TYPE_CHECKING:
-    from mlcicd_assets.ml.backtest import Backtest, RuleHistory
+    from mlcicd_assets.ml.backtest.replay import Backtest, RuleHistory
 
 
 def backtest(
@@ -28,7 +28,7 @@ def backtest(
     """Replay the gates of a dataset or a model over all stored partitions. Reads the lake, writes nothing."""
     from mlcicd_assets.assets.backtests import Question
     from mlcicd_assets.assets.backtests import backtest as replayed
-    from mlcicd_assets.ml.backtest import Span
+    from mlcicd_assets.ml.backtest.replay import Span
 
     session = session_of(context)
     asked = Question(Span(first, until, every), rule, what_if)

@@ -12,8 +12,8 @@ from mlcicd_assets.cli.session import Session, session_of
 if TYPE_CHECKING:
     import polars as pl
 
+    from mlcicd_assets.ml.artifact.package import Column
     from mlcicd_assets.ml.catalogue import ModelLane
-    from mlcicd_assets.ml.package import Column
     from mlcicd_assets.serving.client import Answer
 
 # The protocol's types as polars names; text and times are BYTES.
@@ -78,7 +78,7 @@ def address_of(session: Session, environment: str) -> str:
 
 def served_inputs(address: str, model: str) -> list["Column"]:
     """The raw columns that the served version takes, as it describes itself."""
-    from mlcicd_assets.ml.package import Column
+    from mlcicd_assets.ml.artifact.package import Column
     from mlcicd_assets.serving.client import describe
 
     described = describe(address, model)["inputs"]

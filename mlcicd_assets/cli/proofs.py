@@ -24,8 +24,8 @@ from resources.protocols import Ledger, ModelVersion, Release
 
 if TYPE_CHECKING:
     from mlcicd_assets.cli.session import Session
+    from mlcicd_assets.ml.artifact.package import Package
     from mlcicd_assets.ml.catalogue import ModelLane
-    from mlcicd_assets.ml.package import Package
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def run_file(session: "Session", run_id: str, name: str, scratch: Path) -> bytes
 
 def prove_package(found: Fetched) -> "Package":
     """Recompute the digest from the files; raises Refused."""
-    from mlcicd_assets.ml.package import PackageError, read_package
+    from mlcicd_assets.ml.artifact.package import PackageError, read_package
 
     try:
         return read_package(found.package, expected=found.version.digest)
@@ -100,7 +100,7 @@ def prove_verdict(session: "Session", found: Fetched, *, gates: Mapping[str, str
 
 def todays_gates(lane: "ModelLane") -> dict[str, str]:
     """The gates that a verdict must hold as declared now: name -> bound."""
-    from mlcicd_assets.ml.gates import required
+    from mlcicd_assets.ml.evaluation.gates import required
 
     return required(lane.model)
 

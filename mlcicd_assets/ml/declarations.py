@@ -275,7 +275,7 @@ class ModelDeclaration(Declaration):
     @field_validator("gates")
     @classmethod
     def _known_gates(cls, gates: dict[str, str]) -> dict[str, str]:
-        from mlcicd_assets.ml.metrics import METRICS
+        from mlcicd_assets.ml.evaluation.metrics import METRICS
 
         for gate in gates:
             if gate not in METRICS:
@@ -286,7 +286,7 @@ class ModelDeclaration(Declaration):
 
     @model_validator(mode="after")
     def _comparable(self) -> "ModelDeclaration":
-        from mlcicd_assets.ml.metrics import METRICS
+        from mlcicd_assets.ml.evaluation.metrics import METRICS
 
         if self.champion.metric not in METRICS:
             raise ValueError(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlcicd_assets.ml.dynamic_thresholds import DriftRule, Rule
+from mlcicd_assets.ml.data.dynamic_thresholds import DriftRule, Rule
 
 _CHECKS = ("row_count", "null_rate", "mean", "positive_share", "schema", "drift", "label_drift")
 _ON_FEATURES = ("drift", "label_drift", "positive_share")

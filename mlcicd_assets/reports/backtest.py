@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mlcicd_assets.ml.backtest import Backtest, RuleHistory
+from mlcicd_assets.ml.backtest.replay import Backtest, RuleHistory
 from mlcicd_assets.reports.figures import FAINT, INK, SOFT, THEIRS, data_uri
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from mlcicd_assets.ml.drift import FeatureDrift
+from mlcicd_assets.ml.data.drift import FeatureDrift
 from mlcicd_assets.reports.figures import FAINT, INK, MINE, THEIRS, data_uri
 
 PAGE_ROWS = 50_000  # of each side: Evidently's time grows with them

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mlcicd_assets.ml.evaluation import Evaluation
-from mlcicd_assets.ml.gates import GateResult
-from mlcicd_assets.ml.metrics import METRICS
+from mlcicd_assets.ml.evaluation.evaluate import Evaluation
+from mlcicd_assets.ml.evaluation.gates import GateResult
+from mlcicd_assets.ml.evaluation.metrics import METRICS
 from mlcicd_assets.reports.figures import PICTURES, svg
 
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mlcicd_assets.ml.curves import Curve, Shapes
-from mlcicd_assets.ml.evaluation import Evaluation
+from mlcicd_assets.ml.evaluation.curves import Curve, Shapes
+from mlcicd_assets.ml.evaluation.evaluate import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

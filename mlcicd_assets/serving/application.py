@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from prometheus_client import Counter
 
-from mlcicd_assets.ml.scoring import Scorer, ScoringError
+from mlcicd_assets.ml.artifact.scoring import Scorer, ScoringError
 from mlcicd_assets.serving import protocol
 from mlcicd_assets.serving.protocol import RequestError
 

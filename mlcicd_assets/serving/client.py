@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import polars as pl
 
-from mlcicd_assets.ml.package import Column
+from mlcicd_assets.ml.artifact.package import Column
 from mlcicd_assets.serving.protocol import encode
 
 TIMEOUT_S = 10.0

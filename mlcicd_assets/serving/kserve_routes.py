@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mlcicd_assets.ml.scoring import ScoringError
+from mlcicd_assets.ml.artifact.scoring import ScoringError
 from mlcicd_assets.serving import protocol
 from mlcicd_assets.serving.application import App, InferenceService
 from mlcicd_assets.serving.protocol import RequestError

@@ -16,8 +16,8 @@ import orjson
 import polars as pl
 from polars.exceptions import PolarsError
 
-from mlcicd_assets.ml.package import Column
-from mlcicd_assets.ml.scoring import Predictions
+from mlcicd_assets.ml.artifact.package import Column
+from mlcicd_assets.ml.artifact.scoring import Predictions
 
 INTEGERS = tuple(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
 FLOATS = ("FP16", "FP32", "FP64")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mlcicd_assets.ml.package import Package
+    from mlcicd_assets.ml.artifact.package import Package
     from mlcicd_assets.serving.application import App, InferenceService
 
 REFUSED = 78  # EX_CONFIG of sysexits: trying again changes nothing
@@ -102,7 +102,7 @@ def _say(line: str) -> None:
 
 def prove(args: argparse.Namespace) -> "Package":
     """Verify the package's bytes, its verdict and, where needed, its approval; raises RefusedToServe."""
-    from mlcicd_assets.ml.package import PackageError, read_package
+    from mlcicd_assets.ml.artifact.package import PackageError, read_package
     from mlcicd_assets.release.approval import authorise_approval
     from mlcicd_assets.release.envelope import Refused
     from mlcicd_assets.release.verdict import authorise
@@ -137,8 +137,8 @@ def _read(path: Path) -> bytes:
 
 def load(package: "Package", model: str, version: int) -> "InferenceService":
     """Load a proven package and warm it up with one prediction; raises RefusedToServe."""
-    from mlcicd_assets.ml.package import PackageError
-    from mlcicd_assets.ml.scoring import Scorer
+    from mlcicd_assets.ml.artifact.package import PackageError
+    from mlcicd_assets.ml.artifact.scoring import Scorer
     from mlcicd_assets.ml.user_code import UserCodeError
     from mlcicd_assets.serving.application import InferenceService
 
@@ -151,7 +151,7 @@ def load(package: "Package", model: str, version: int) -> "InferenceService":
 
 
 def _warm_up(service: "InferenceService") -> None:
-    from mlcicd_assets.ml.scoring import ScoringError
+    from mlcicd_assets.ml.artifact.scoring import ScoringError
     from mlcicd_assets.serving.protocol import example
 
     try:

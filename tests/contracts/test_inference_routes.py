@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from mlcicd_assets.ml.package import Column
-from mlcicd_assets.ml.scoring import Scorer
+from mlcicd_assets.ml.artifact.package import Column
+from mlcicd_assets.ml.artifact.scoring import Scorer
 from mlcicd_assets.serving import application, protocol
 from mlcicd_assets.serving.application import App, Application, InferenceService
 from mlcicd_assets.serving.kserve_routes import kserve_application

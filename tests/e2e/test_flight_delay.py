@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mlcicd_assets.ml.scoring import Scorer
+from mlcicd_assets.ml.artifact.scoring import Scorer
 from mlcicd_assets.serving.client import predict
 from mlcicd_assets.serving.protocol import encode
 from resources.ledger import SqlLedger

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mlcicd_assets.ml.curves import confusion, shapes
 from mlcicd_assets.ml.declarations import ModelDeclaration
-from mlcicd_assets.ml.evaluation import ChampionResult, Evaluation, GroupResult, ParityResult
-from mlcicd_assets.ml.metrics import measure
-from mlcicd_assets.ml.training_record import DataUsed, TrainingRecord
+from mlcicd_assets.ml.evaluation.curves import confusion, shapes
+from mlcicd_assets.ml.evaluation.evaluate import ChampionResult, Evaluation, GroupResult, ParityResult
+from mlcicd_assets.ml.evaluation.metrics import measure
+from mlcicd_assets.ml.training.training_record import DataUsed, TrainingRecord
 
 DIGEST = "ab" * 32
 OTHER_DIGEST = "cd" * 32

@@ -6,9 +6,9 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from mlcicd_assets.ml.features import compute_features, model_arrays
-from mlcicd_assets.ml.onnx_export import to_onnx
-from mlcicd_assets.ml.package import Column, Feature, Package, Signature, write_package
+from mlcicd_assets.ml.artifact.onnx_export import to_onnx
+from mlcicd_assets.ml.artifact.package import Column, Feature, Package, Signature, write_package
+from mlcicd_assets.ml.data.features import compute_features, model_arrays
 
 FEATURES = '''
 import polars as pl

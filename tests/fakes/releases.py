@@ -6,7 +6,7 @@ from typing import Any, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from mlcicd_assets.ml.package import Package
+from mlcicd_assets.ml.artifact.package import Package
 from mlcicd_assets.release.approval import Approval, seal_approval
 from mlcicd_assets.release.verdict import Verdict, seal
 from resources.protocols import Environment, Release

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-from mlcicd_assets.ml.scoring import Scorer
+from mlcicd_assets.ml.artifact.scoring import Scorer
 from mlcicd_assets.serving import protocol
 from mlcicd_assets.serving.application import InferenceService
 

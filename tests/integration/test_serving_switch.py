@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mlcicd_assets.ml.scoring import Scorer
+from mlcicd_assets.ml.artifact.scoring import Scorer
 from mlcicd_assets.serving import protocol
 from resources.protocols import LaunchRefused, Release, ServerStatus
 from resources.serving_local import LocalServing

@@ -11,8 +11,8 @@ import pytest
 
 from mlcicd_assets.components.dataset import dataset_definitions
 from mlcicd_assets.components.ml_model import model_definitions
+from mlcicd_assets.ml.artifact.scoring import Scorer
 from mlcicd_assets.ml.catalogue import load_all
-from mlcicd_assets.ml.scoring import Scorer
 from resources.git import SystemGit
 from resources.keys import FileKeys
 from resources.lake import DeltaLake

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mlcicd_assets.ml.package import read_package
+from mlcicd_assets.ml.artifact.package import read_package
 from mlcicd_assets.release.run_files import Candidate
 from tests.fakes.projects import MONTHS
 from tests.pipeline.conftest import Pipeline, failures

@@ -8,7 +8,7 @@ def test_a_record_keeps_the_code_and_the_parameters_it_was_made_with(pipeline: P
     result = pipeline.materialize('group:"sales" or group:"stores"')
     assert result.success, failures(result)
     record = next(r for r in pipeline.resources["records"].all() if r.asset == "sales/features")
-    assert {"sales/features.py:features", "sales/features.py:pl", "ml/features.py"} <= set(record.parts)
+    assert {"sales/features.py:features", "sales/features.py:pl", "ml/data/features.py"} <= set(record.parts)
     assert record.parameters["after_event"] == '["refund"]'
     assert record.failure == ""
 

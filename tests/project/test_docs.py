@@ -13,7 +13,7 @@ import yaml
 from mlcicd_assets.cli.app import app
 from mlcicd_assets.ml.catalogue import load_file
 from mlcicd_assets.ml.declarations import DatasetDeclaration, ModelDeclaration
-from mlcicd_assets.ml.metrics import METRICS
+from mlcicd_assets.ml.evaluation.metrics import METRICS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -39,5 +39,5 @@ def test_command_line_loads_without_dagster():
 
 
 def test_model_server_code_loads_without_training_libraries():
-    loaded = loaded_by("import mlcicd_assets.ml.scoring, mlcicd_assets.release.verdict")
+    loaded = loaded_by("import mlcicd_assets.ml.artifact.scoring, mlcicd_assets.release.verdict")
     assert sorted(loaded & {"sklearn", "mlflow", "pandera", "dagster", "skops"}) == []

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mlcicd_assets.automation.blueprint import DATA_STAGES, MODEL_STAGES, Blueprint, DatasetShape
 from mlcicd_assets.automation.planning import PlannedRun, next_run, preview
 from mlcicd_assets.automation.staleness import Place, Status, assess
-from mlcicd_assets.ml.asset_code import AssetCode
+from mlcicd_assets.ml.code.asset_code import AssetCode
 from resources.protocols import Materialization
 
 START = date(2016, 1, 1)

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from mlcicd_assets.cli.app import app
 from mlcicd_assets.cli.session import Session
-from mlcicd_assets.ml.gates import required
-from mlcicd_assets.ml.package import Package
-from mlcicd_assets.ml.scoring import Scorer
+from mlcicd_assets.ml.artifact.package import Package
+from mlcicd_assets.ml.artifact.scoring import Scorer
+from mlcicd_assets.ml.evaluation.gates import required
 from mlcicd_assets.release.run_files import PACKAGE, VERDICT, Candidate, candidate_pointer, champion_pointer
 from mlcicd_assets.release.verdict import seal
 from resources.landing import LandingFolder

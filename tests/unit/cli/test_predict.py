@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mlcicd_assets.ml.scoring import Scorer
+from mlcicd_assets.ml.artifact.scoring import Scorer
 from tests.fakes.packages import records
 
 
@@ -106,7 +106,7 @@ def test_nothing_served_names_the_remedy(world: Any, mlcicd: Any) -> None:
 
 def test_times_with_an_offset_travel_as_text() -> None:
     from mlcicd_assets.cli.predict import _as_sent
-    from mlcicd_assets.ml.package import Column
+    from mlcicd_assets.ml.artifact.package import Column
 
     frame = pl.DataFrame({"at": ["2026-01-05T10:00:00Z", None]}).with_columns(
         pl.col("at").str.to_datetime(time_zone="UTC")

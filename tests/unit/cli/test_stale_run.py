@@ -153,7 +153,7 @@ def test_impact_of_a_file_is_what_uses_it_and_what_follows(world: Any, mlcicd: A
 
 
 def test_impact_of_the_frameworks_file(world: Any, mlcicd: Any) -> None:
-    (found,) = mlcicd.json(world, "impact", "mlcicd_assets/ml/training.py")
+    (found,) = mlcicd.json(world, "impact", "mlcicd_assets/ml/training/fitting.py")
 
     assert "shop_risk/trained_model" in found["assets"]
 

@@ -8,15 +8,15 @@ import pytest
 
 from mlcicd_assets.defs.flights.upstream import DATA, vendored_month, with_weather
 from mlcicd_assets.defs.payments.upstream import START, payments_of
+from mlcicd_assets.ml.artifact.keeping import to_skops
+from mlcicd_assets.ml.artifact.packaging import package_model
+from mlcicd_assets.ml.artifact.parity import TOLERANCE, compare_scores
+from mlcicd_assets.ml.artifact.scoring import Scorer
 from mlcicd_assets.ml.catalogue import Catalogue, ModelLane, load_all, read_reference
-from mlcicd_assets.ml.features import compute_features
-from mlcicd_assets.ml.keeping import to_skops
-from mlcicd_assets.ml.labels import label_column
-from mlcicd_assets.ml.metrics import Measured, measure
-from mlcicd_assets.ml.packaging import package_model
-from mlcicd_assets.ml.parity import TOLERANCE, compare_scores
-from mlcicd_assets.ml.scoring import Scorer
-from mlcicd_assets.ml.training import new_estimator, scores, train
+from mlcicd_assets.ml.data.features import compute_features
+from mlcicd_assets.ml.data.labels import label_column
+from mlcicd_assets.ml.evaluation.metrics import Measured, measure
+from mlcicd_assets.ml.training.fitting import new_estimator, scores, train
 from mlcicd_assets.ml.user_code import load_function
 
 

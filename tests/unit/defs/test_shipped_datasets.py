@@ -11,9 +11,9 @@ from mlcicd_assets.defs.payments import upstream as payments
 from mlcicd_assets.defs.planes import upstream as planes
 from mlcicd_assets.defs.weather import upstream as weather
 from mlcicd_assets.ml.catalogue import DEFS, load_file, read_reference
-from mlcicd_assets.ml.contracts import ContractReport, validate
+from mlcicd_assets.ml.data.contracts import ContractReport, validate
+from mlcicd_assets.ml.data.labels import label_column
 from mlcicd_assets.ml.declarations import DatasetDeclaration
-from mlcicd_assets.ml.labels import label_column
 from mlcicd_assets.ml.user_code import load_object
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlcicd_assets.ml.package import Package
+from mlcicd_assets.ml.artifact.package import Package
 from tests.fakes.packages import build_package
 
 

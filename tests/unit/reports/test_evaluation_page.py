@@ -3,8 +3,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from mlcicd_assets.ml.evaluation import Evaluation
-from mlcicd_assets.ml.gates import decide
+from mlcicd_assets.ml.evaluation.evaluate import Evaluation
+from mlcicd_assets.ml.evaluation.gates import decide
 from mlcicd_assets.reports.evaluation import compare, number, render_evaluation, signs
 from tests.fakes.evaluations import DIGEST, champion, declaration, evaluation, record
 

@@ -2,7 +2,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from mlcicd_assets.ml.curves import Shapes
+from mlcicd_assets.ml.evaluation.curves import Shapes
 from mlcicd_assets.reports.figures import PICTURES, data_uri, png, svg
 from tests.fakes.evaluations import evaluation
 

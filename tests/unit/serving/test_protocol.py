@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlcicd_assets.ml.package import Column
-from mlcicd_assets.ml.scoring import Predictions
+from mlcicd_assets.ml.artifact.package import Column
+from mlcicd_assets.ml.artifact.scoring import Predictions
 from mlcicd_assets.serving import protocol
 from mlcicd_assets.serving.protocol import RequestError
 

@@ -1,0 +1,1 @@
+"""The package: what is trained, signed, registered and served."""

@@ -1,0 +1,197 @@
+"""From raw records to probabilities, through the package alone: the same code evaluates and serves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from polars.exceptions import PolarsError
+
+from mlcicd_assets.ml.artifact.package import Column, Package, PackageError, Signature, read_package
+from mlcicd_assets.ml.data.features import FeatureFunction, model_arrays, model_columns
+from mlcicd_assets.ml.user_code import load_function_from
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+# Nothing to gain for one row, and planning is most of its cost.
+_PLAIN = pl.QueryOptFlags.none()
+_MANY = 1_000
+
+
+class ScoringError(ValueError):
+    """Records that cannot be scored; names the column and what is expected."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One row per record."""
+
+    probabilities: np.ndarray  # [n, classes], float32
+    labels: np.ndarray  # [n], int64: the classes of the signature
+
+
+class Scorer:
+    """A loaded model. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        package: Package,
+        function: FeatureFunction,
+        lookups: Mapping[str, pl.LazyFrame],
+        session: "onnxruntime.InferenceSession",
+    ) -> None:
+        self.package = package
+        self.signature: Signature = package.signature
+        self._function = function
+        self._lookups = dict(lookups)
+        self._session = session
+        self._schema = {column.name: column.polars for column in self.inputs}
+        self._required = [column.name for column in self.inputs if not column.nullable]
+        self._types = {
+            f.name: (pl.Float32() if f.dtype == "Float32" else pl.String()) for f in self.signature.features
+        }
+        self._casts = self._plan()
+
+    @classmethod
+    def load(cls, package: Package | Path, *, expected: str | None = None) -> "Scorer":
+        """Verify a package (its digest is the `expected`) and load it; raises PackageError, UserCodeError."""
+        if isinstance(package, Path):
+            package = read_package(package, expected=expected)
+        elif expected is not None and package.digest != expected:
+            raise PackageError(f"{package.folder}: digest {package.digest} is not the expected {expected}")
+        signature = package.signature
+        file = f"{package.folder}/features.py"
+        function = load_function_from(package.files["features.py"], file, signature.function)
+        lookups = {name: package.lookup(name).lazy() for name in signature.lookups}
+        return cls(package, function, lookups, _session(package))
+
+    @property
+    def inputs(self) -> list[Column]:
+        """The raw columns a record must have."""
+        return self.signature.inputs
+
+    def predict(self, records: pl.DataFrame) -> Predictions:
+        """Score raw records; further columns are ignored. Raises ScoringError."""
+        features = self.features(records)
+        try:
+            probabilities: np.ndarray = self._session.run(["probabilities"], model_arrays(features))[0]
+        except Exception as error:
+            raise ScoringError(f"{self.signature.model}: ONNX Runtime failed: {error}") from error
+        if not np.isfinite(probabilities).all():
+            row = int(np.argwhere(~np.isfinite(probabilities))[0, 0])
+            raise ScoringError(
+                f"{self.signature.model}: the model gives no number for row {row}; "
+                "a value is missing, or out of the range that it can handle"
+            )
+        positive = probabilities[:, self.signature.classes.index(1)] >= self.signature.threshold
+        labels = np.where(positive, 1, 0).astype(np.int64)
+        return Predictions(probabilities, labels)
+
+    def features(self, records: pl.DataFrame) -> pl.DataFrame:
+        """The model's feature columns for raw records; raises ScoringError."""
+        checked = self._checked(records)
+        try:
+            plan = self._function(checked.lazy(), **self._lookups).lazy()
+            plan = plan.select(self._casts) if self._casts else plan
+            options = {} if checked.height > _MANY else {"optimizations": _PLAIN}
+            features: pl.DataFrame = plan.collect(**options)
+        except Exception as error:
+            raise ScoringError(f"{self.signature.model}: the features function failed: {error}") from error
+        if features.height != checked.height:
+            raise ScoringError(
+                f"{self.signature.model}: the features function gave {features.height} rows "
+                f"for {checked.height} records"
+            )
+        return features
+
+    def _plan(self) -> list[pl.Expr]:
+        # Inputs have one schema, so the output has one too: it is worked out once, against the signature.
+        # Without casts where the function already gives what the model takes.
+        try:
+            plan = self._function(pl.LazyFrame(schema=self._schema), **self._lookups).lazy()
+            given = plan.collect_schema()
+            casts = model_columns(given)
+        except Exception as error:
+            raise PackageError(
+                f"{self.package.folder}/features.py: failed on its own inputs: {error}"
+            ) from error
+        found = dict(plan.select(casts).collect_schema())
+        if list(found.items()) != list(self._types.items()):
+            raise PackageError(
+                f"{self.package.folder}/features.py: gives {found}, but signature.json promises "
+                f"{self._types}; build the package again"
+            )
+        return [] if list(given.items()) == list(self._types.items()) else casts
+
+    def _checked(self, records: pl.DataFrame) -> pl.DataFrame:
+        missing = [name for name in self._schema if name not in records.columns]
+        if missing:
+            raise ScoringError(f"{self.signature.model}: missing column {', '.join(missing)}")
+        schema = records.schema
+        fits = schema.names() == list(self._schema) and schema.dtypes() == list(self._schema.values())
+        chosen = records if fits else self._cast(records)
+        for name in self._required:
+            if chosen[name].null_count():
+                raise ScoringError(f"{self.signature.model}: column {name!r} must not be null")
+        return chosen
+
+    def _cast(self, records: pl.DataFrame) -> pl.DataFrame:
+        try:
+            return pl.DataFrame([_converted(records[name], dtype) for name, dtype in self._schema.items()])
+        except ScoringError as error:
+            raise ScoringError(f"{self.signature.model}: {error}") from error.__cause__
+
+
+def _converted(column: pl.Series, dtype: pl.DataType) -> pl.Series:
+    if column.dtype == dtype:
+        return column
+    wanted = f"column {column.name!r} must be {dtype}, not {column.dtype}"
+    if column.dtype != pl.Null and _kind(column.dtype) != _kind(dtype):
+        raise ScoringError(wanted)
+    try:
+        converted = column.cast(dtype)
+    except PolarsError as error:
+        raise ScoringError(f"{wanted}: {error}") from error
+    if column.dtype.is_float() and dtype.is_integer() and (converted != column).any():
+        raise ScoringError(f"{wanted}: it has fractions")
+    return converted
+
+
+def _kind(dtype: pl.DataType) -> str:
+    if dtype.is_numeric():
+        return "number"
+    if dtype.is_temporal():
+        return "time"
+    return "text" if dtype in (pl.String, pl.Categorical, pl.Enum) else str(dtype)
+
+
+def _session(package: Package) -> "onnxruntime.InferenceSession":
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # One row at a time is the rule; more threads only add hand-over, and contend with the server's own.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(
+            package.files["model.onnx"], options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise PackageError(f"{package.folder}/model.onnx: ONNX Runtime cannot load it: {error}") from error
+    _check_graph(package, session)
+    return session
+
+
+def _check_graph(package: Package, session: Any) -> None:
+    kinds = {"tensor(float)": "Float32", "tensor(string)": "String"}
+    graph = {entry.name: kinds.get(entry.type, entry.type) for entry in session.get_inputs()}
+    promised = {feature.name: feature.dtype for feature in package.signature.features}
+    outputs = [entry.name for entry in session.get_outputs()]
+    if graph != promised or "probabilities" not in outputs:
+        raise PackageError(
+            f"{package.folder}/model.onnx: takes {graph} and gives {outputs}; signature.json promises "
+            f"{promised} and 'probabilities'; build the package again"
+        )

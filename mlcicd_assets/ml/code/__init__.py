@@ -1,0 +1,1 @@
+"""The code lane: which functions a stage uses, and their versions."""

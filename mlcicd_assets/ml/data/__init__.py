@@ -1,0 +1,1 @@
+"""The data lane: contracts, statistics, drift, features and labels."""

@@ -1,0 +1,111 @@
+"""The one decision: which gates a model must pass, and what its evaluation says about each."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from mlcicd_assets.ml.artifact.parity import TOLERANCE
+from mlcicd_assets.ml.declarations import ModelDeclaration
+from mlcicd_assets.ml.evaluation.evaluate import Evaluation
+from mlcicd_assets.ml.evaluation.metrics import METRICS, MIN_GROUP_POSITIVES
+from mlcicd_assets.ml.thresholds import Bound
+
+PARITY = "onnx_parity"
+CHAMPION = "beats_champion"
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """One gate: `value` is None where there was nothing to measure."""
+
+    name: str
+    value: float | None
+    bound: str
+    passed: bool
+    message: str
+    severity: Literal["ERROR", "WARN"] = "ERROR"
+
+
+def required(declaration: ModelDeclaration) -> dict[str, str]:
+    """Every gate of a model and its bound: the declared lines, then the two that always stand."""
+    margin = declaration.champion.non_inferiority
+    return {
+        **{name: bound.strip() for name, bound in declaration.gates.items()},
+        PARITY: f"<= {TOLERANCE:g}",
+        # In the direction of better: a log loss that falls by 0.01 is a gain of 0.01.
+        CHAMPION: f">= {-margin!r}" if margin else ">= 0",
+    }
+
+
+def decide(declaration: ModelDeclaration, evaluation: Evaluation) -> list[GateResult]:
+    """Judge an evaluation by the declaration; one result per gate of `required`, in its order.
+
+    Whatever is missing fails, and the message says what is missing.
+    """
+    return [_judge(declaration, evaluation, name, bound) for name, bound in required(declaration).items()]
+
+
+def _judge(declaration: ModelDeclaration, evaluation: Evaluation, name: str, bound: str) -> GateResult:
+    if evaluation.model != declaration.name:
+        return GateResult(name, None, bound, False, f"the evaluation is about {evaluation.model!r}")
+    if name == CHAMPION:
+        return _against_champion(declaration, evaluation, bound)
+    if name == PARITY:
+        return _parity(evaluation, bound)
+    value = evaluation.metrics.get(name)
+    if value is None or math.isnan(value):
+        return GateResult(name, None, bound, False, f"{name} is missing: {_why_missing(name, evaluation)}")
+    return _bounded(name, value, bound)
+
+
+def _bounded(name: str, value: float, bound: str, more: str = "") -> GateResult:
+    passed = Bound.parse(bound).admits(value)
+    return GateResult(name, value, bound, passed, f"{name} is {value:.4g}{more}, {_said(passed, bound)}")
+
+
+def _said(passed: bool, bound: str) -> str:
+    return f"{bound} as required" if passed else f"but must be {bound}"
+
+
+def _why_missing(name: str, evaluation: Evaluation) -> str:
+    if name == "equal_opportunity_gap":
+        groups = [f"{g.column}={g.value}: {g.positives}" for g in evaluation.groups]
+        return (
+            f"each protected column needs two groups with {MIN_GROUP_POSITIVES} positives "
+            f"(there are {', '.join(groups) or 'no protected columns'}); declare a longer holdout"
+        )
+    return (
+        f"the holdout of {evaluation.rows} rows ({evaluation.positives} positive) does not define it, "
+        "or a score is no number"
+    )
+
+
+def _parity(evaluation: Evaluation, bound: str) -> GateResult:
+    parity = evaluation.parity
+    if parity.max_difference is None or parity.rows == 0:
+        reason = "a score is no number" if parity.rows else "no rows were compared"
+        return GateResult(PARITY, None, bound, False, f"{PARITY} is missing: {reason}")
+    more = f" ({parity.label_flips} of {parity.rows} classes differ)"
+    return _bounded(PARITY, parity.max_difference, bound, more)
+
+
+def _against_champion(declaration: ModelDeclaration, evaluation: Evaluation, bound: str) -> GateResult:
+    champion, metric = evaluation.champion, declaration.champion.metric
+    if champion is None:
+        return GateResult(CHAMPION, None, bound, True, "first release: there is no champion to compare with")
+    named = f"champion version {champion.version}"
+    if champion.problem:
+        return GateResult(
+            CHAMPION, None, bound, False, f"{named} could not be scored on this holdout: {champion.problem}"
+        )
+    mine, theirs = evaluation.metrics.get(metric), champion.metrics.get(metric)
+    if mine is None or theirs is None or math.isnan(mine) or math.isnan(theirs):
+        whose = "the challenger's" if mine is None or math.isnan(mine) else f"the {named}'s"
+        return GateResult(CHAMPION, None, bound, False, f"{whose} {metric} is missing on this holdout")
+    gain = mine - theirs if METRICS[metric] else theirs - mine
+    passed = Bound.parse(bound).admits(gain)
+    message = (
+        f"{metric} is {mine:.4g}, {named} has {theirs:.4g} on the same holdout: "
+        f"a gain of {gain:+.4g}, {_said(passed, bound)}"
+    )
+    return GateResult(CHAMPION, gain, bound, passed, message)

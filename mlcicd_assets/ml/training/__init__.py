@@ -1,0 +1,1 @@
+"""Windows, fitting, and the record of what was used."""

@@ -1,0 +1,71 @@
+"""What a training used: written beside the package, and enough to do it again."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from mlcicd_assets.ml.training.splits import Split
+
+
+class DataUsed(BaseModel):
+    """One partition of a table, as it was read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    table: str
+    partition: str | None
+    version: int  # the table's Delta version at the time of reading
+    content: str  # hash of the partition's rows
+
+
+class TrainingRecord(BaseModel):
+    """Windows, data versions, parameters and code of one training."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    digest: str
+    as_of: datetime
+    train: tuple[datetime, datetime]
+    holdout: tuple[datetime, datetime]
+    train_rows: int
+    holdout_rows: int
+    excluded_rows: int  # in the holdout's span, but without a known label
+    data: list[DataUsed]
+    features: list[str]
+    params: dict[str, str | int | float | bool | None]
+    seed: int
+    seconds: float
+    commit: str
+    dirty: bool
+
+    def inputs(self) -> dict[str, str]:
+        """The data by the names that records use: `flights/features@2013-01` -> content."""
+        return used_contents(self.data)
+
+
+def used_contents(data: Sequence[DataUsed]) -> dict[str, str]:
+    """Content by the name that records use."""
+    return {
+        used.table if used.partition is None else f"{used.table}@{used.partition}": used.content
+        for used in data
+    }
+
+
+def in_holdout(record: TrainingRecord, time: str) -> pl.Expr:
+    """The rows whose time lies in the holdout, whether labelled or not."""
+    return pl.col(time).is_between(*record.holdout, closed="left")
+
+
+def windows(split: Split) -> dict[str, object]:
+    """A split in the terms of the record."""
+    return {
+        "as_of": split.as_of,
+        "train": (split.train.start, split.train.end),
+        "holdout": (split.holdout.start, split.holdout.end),
+        "train_rows": split.train.rows,
+        "holdout_rows": split.holdout.rows,
+        "excluded_rows": split.holdout.excluded,
+    }
