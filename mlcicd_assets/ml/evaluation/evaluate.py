@@ -4,12 +4,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict
 
 from mlcicd_assets.ml.artifact.package import Package, PackageError
 from mlcicd_assets.ml.artifact.parity import compare_scores
 from mlcicd_assets.ml.artifact.scoring import Scorer, ScoringError
 from mlcicd_assets.ml.evaluation.curves import Confusion, Shapes, confusion, shapes
+from mlcicd_assets.ml.evaluation.evidence import Evidence
 from mlcicd_assets.ml.evaluation.metrics import measure
 from mlcicd_assets.ml.training.training_record import TrainingRecord
 from mlcicd_assets.ml.user_code import UserCodeError
@@ -17,12 +17,6 @@ from mlcicd_assets.ml.user_code import UserCodeError
 
 class EvaluationError(ValueError):
     """An evaluation that cannot be made; names what does not fit."""
-
-
-class Evidence(BaseModel):
-    """Closed and frozen; JSON writes a number that is none as null, and reads it back as None."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class GroupResult(Evidence):
