@@ -17,7 +17,7 @@ from mlcicd_assets.ml.fingerprint import combine
 
 _HERE = Path(__file__).parents[1]
 # Declarations count by their values, as parameters.
-_BY_VALUE = frozenset(_HERE / name for name in ("declarations.py", "catalogue.py"))
+_BY_VALUE = frozenset(_HERE / name for name in ("declarations.py", "declared.py", "catalogue.py"))
 
 # Asset checks have no code version of their own: what they ask is part of what they look at.
 _CHECKS = {"checks", "hard_checks", "exceptions", "minimum_history"}
