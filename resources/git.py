@@ -1,13 +1,16 @@
 """The source repository, read by the system's git."""
 
 import os
+import re
 import subprocess
+import tarfile
 from pathlib import Path
 
 from resources.protocols import ResourceError, Revision
 
 NONE = Revision("none", dirty=False, author="")
 _SECONDS = 30
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
 class SystemGit:
@@ -35,7 +38,30 @@ class SystemGit:
         commit, author = head.stdout.strip().split("\n", 1)
         return Revision(commit, dirty=bool(self._run("status", "--porcelain").stdout.strip()), author=author)
 
-    def _run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def export(self, commit: str, into: Path) -> Path:
+        """Write the project's files as of a commit below `into`; returns the project's folder there.
+
+        Nothing of the repository or its working tree changes. Raises ResourceError where the commit is gone.
+        """
+        if not _COMMIT.match(commit):
+            raise ResourceError(f"{commit!r} is no commit: the training ran outside a repository")
+        top = self._run("rev-parse", "--show-toplevel").stdout.strip()
+        if not top:
+            raise ResourceError(f"{self._root} is no git repository: commit {commit[:12]} cannot be read")
+        archive = into / f"{commit}.tar"
+        # From the top, so that the project may lie in a folder of its repository.
+        done = self._run(
+            "-C", top, "archive", "--format=tar", f"--output={archive}", commit, expect=("not a",)
+        )
+        if done.returncode:
+            raise ResourceError(f"commit {commit[:12]} is not in {top}: fetch it (git fetch --unshallow)")
+        folder = into / "source"
+        with tarfile.open(archive) as files:
+            files.extractall(folder, filter="data")
+        archive.unlink()
+        return folder / self._root.resolve().relative_to(Path(top).resolve())
+
+    def _run(self, *arguments: str, expect: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
         try:
             done = subprocess.run(
                 ["git", "-C", str(self._root), *arguments],
@@ -55,17 +81,18 @@ class SystemGit:
                 f"git refuses {self._root}, which belongs to another user. "
                 f"If you trust it, run: git config --global --add safe.directory {self._root.absolute()}"
             )
-        if done.returncode and not _expected(done.stderr):
+        if done.returncode and not _expected(done.stderr, expect):
             lines = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
             raise ResourceError(f"git {arguments[0]} failed in {self._root}: {lines[0]}")
         return done
 
 
-def _expected(message: str) -> bool:
-    """No repository, or one without commits."""
+def _expected(message: str, more: tuple[str, ...]) -> bool:
+    """No repository, or one without commits; or what the caller can explain better."""
     return any(
         text in message
         for text in (
+            *more,
             "not a git repository",
             "does not have any commits",
             "cannot change to",

@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from resources.traffic import Traffic
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -355,17 +357,6 @@ class ServingStatus:
     problems: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Traffic:
-    """What the proxy counted for one version since it started."""
-
-    model: str
-    version: int
-    requests: int
-    errors: int
-    latency_ms: Mapping[str, float]  # {"p50": …, "p99": …}; empty without requests
-
-
 class LaunchRefused(ResourceError):
     """The server did not become ready; the message carries its own reason."""
 
@@ -389,8 +380,23 @@ class ServingTarget(Protocol):
         """Start (or find) the version's server, wait until it is ready and warm; raises LaunchRefused."""
         ...
 
-    def route(self, environment: Environment, model: str, weights: Mapping[int, int]) -> None:
-        """Give each version its share (percent, summing to 100); returns once the proxy has acknowledged."""
+    def route(
+        self,
+        environment: Environment,
+        model: str,
+        weights: Mapping[int, int],
+        *,
+        sticky: str | None = None,
+        fallback: int | None = None,
+    ) -> None:
+        """Give each version its share (percent, summing to 100); returns once the proxy has acknowledged.
+
+        `sticky` names a request header: requests with the same value go to the same version, and raising a
+        share moves nobody back; requests without it are spread at random. `fallback` is the launched version
+        that answers for any other one that fails (crash, 5xx, too slow), so that users see nothing of it; by
+        default the one of the split that was relied on before, or has the largest share. Every call says all
+        of it: what is not asked for again, ends.
+        """
         ...
 
     def routes(self, environment: Environment, model: str) -> Mapping[int, int]:
@@ -401,8 +407,21 @@ class ServingTarget(Protocol):
         """Drain and stop a version; refused (ResourceError) while it has a share of the traffic."""
         ...
 
+    def mirror(self, environment: Environment, model: str, version: int | None, percent: int = 100) -> None:
+        """Send a copy of this percent of the model's requests to a launched version, or end that (None).
+
+        Its answers are never returned and never waited for. Copies keep `x-request-id` and get a host that
+        ends in `-shadow`. Raises ResourceError for a version that is not launched or has a share of the
+        traffic; giving it a share ends the mirroring.
+        """
+        ...
+
+    def mirrors(self, environment: Environment, model: str) -> Mapping[int, int]:
+        """The mirrored version and its percent, as the proxy has it; empty when there is none."""
+        ...
+
     def traffic(self, environment: Environment, model: str) -> list[Traffic]:
-        """What the proxy has counted, by version."""
+        """What was counted, by version; two readings make an interval (`resources.traffic.increase`)."""
         ...
 
 
@@ -424,4 +443,8 @@ class Git(Protocol):
 
     def revision(self) -> Revision:
         """The checked-out state."""
+        ...
+
+    def export(self, commit: str, into: Path) -> Path:
+        """Write the project's files as they were at a commit below `into`; raises ResourceError when gone."""
         ...

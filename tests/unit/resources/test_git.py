@@ -106,3 +106,38 @@ def test_a_damaged_repository_is_no_missing_one(repository: Path) -> None:
 
     with pytest.raises(ResourceError, match="git log failed"):
         SystemGit(repository).revision()
+
+
+def test_a_commit_is_exported_as_it_was(repository: Path, tmp_path: Path) -> None:
+    first = SystemGit(repository).revision().commit
+    (repository / "model.py").write_text("x = 2\n")
+    git(repository, "commit", "-q", "-a", "-m", "second")
+    (repository / "model.py").write_text("x = 3\n")
+
+    folder = SystemGit(repository).export(first, tmp_path)
+
+    assert (folder / "model.py").read_text() == "x = 1\n"
+    assert (repository / "model.py").read_text() == "x = 3\n"
+    assert git(repository, "worktree", "list").count("\n") == 0
+
+
+def test_a_project_within_a_repository_is_exported_to_its_own_folder(
+    repository: Path, tmp_path: Path
+) -> None:
+    (repository / "project").mkdir()
+    (repository / "project" / "deep.py").write_text("y = 1\n")
+    git(repository, "add", "project/deep.py")
+    git(repository, "commit", "-q", "-m", "second")
+    system = SystemGit(repository / "project")
+
+    assert (system.export(system.revision().commit, tmp_path) / "deep.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("commit", "said"), [("0" * 40, "fetch it"), ("none", "no commit"), ("--all", "no commit")]
+)
+def test_a_commit_that_is_not_there_is_named(
+    repository: Path, tmp_path: Path, commit: str, said: str
+) -> None:
+    with pytest.raises(ResourceError, match=said):
+        SystemGit(repository).export(commit, tmp_path)
