@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from resources.traffic import Traffic
+from resources.traffic import Traffic as Traffic
 
 if TYPE_CHECKING:
     import polars as pl
@@ -320,6 +320,16 @@ class Reports(Protocol):
 
 
 @dataclass(frozen=True)
+class ServerSettings:
+    """How a version is served; nothing here changes what it predicts."""
+
+    # Patience with one attempt at a version that another one stands in for, seconds; None: the proxy's own.
+    answer_within_s: float | None = None
+    memory_bytes: int | None = None  # a server that grows beyond it is restarted; None: no limit
+    log: Mapping[str, Any] | None = None  # what the server writes down of its predictions; None: nothing
+
+
+@dataclass(frozen=True)
 class Release:
     """Everything a server needs to prove and serve one version."""
 
@@ -330,6 +340,7 @@ class Release:
     verdict: Path  # DSSE envelope
     environment: Environment
     approval: Path | None = None  # DSSE envelope, where the verdict's risk asks for one
+    settings: ServerSettings = ServerSettings()
 
 
 @dataclass(frozen=True)
@@ -359,6 +370,46 @@ class ServingStatus:
 
 class LaunchRefused(ResourceError):
     """The server did not become ready; the message carries its own reason."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one server may use, as production declares it; None is no limit."""
+
+    memory_mb: float | None = None  # resident, in 10^6 bytes; a server that exceeds it is ended
+    cpus: int | None = None
+    threads: int = 1  # that one request may use
+
+
+class TrialEnded(ResourceError):
+    """The server under trial did not start, or ended before its time; the message carries its own reason."""
+
+
+class Trial(Protocol):
+    """A candidate's server that runs for as long as it is measured, and answers only whom it was made for."""
+
+    @property
+    def address(self) -> str:
+        """http://127.0.0.1:PORT, direct: no proxy knows it."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What each request must carry; without them it answers 403 to everything."""
+        ...
+
+    @property
+    def cold_start_s(self) -> float:
+        """From the start of its process until it was ready and warm."""
+        ...
+
+    def peak_memory_mb(self) -> float:
+        """The most that it has had resident, in 10^6 bytes; raises TrialEnded when it runs no more."""
+        ...
+
+    def ended(self) -> str:
+        """Why it ended, in its own last words; empty while it runs."""
+        ...
 
 
 class ServingTarget(Protocol):
@@ -422,6 +473,15 @@ class ServingTarget(Protocol):
 
     def traffic(self, environment: Environment, model: str) -> list[Traffic]:
         """What was counted, by version; two readings make an interval (`resources.traffic.increase`)."""
+        ...
+
+    def trial(
+        self, package: Path, *, model: str, digest: str, limits: Limits
+    ) -> AbstractContextManager[Trial]:
+        """Start a package that has no verdict yet, to be measured and nothing else; raises TrialEnded.
+
+        It is no version, is never routed, and ends with the block or with this process.
+        """
         ...
 
 

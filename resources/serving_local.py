@@ -224,8 +224,18 @@ class LocalServing:
 
     # -- traffic --------------------------------------------------------------------------------------
 
-    def route(self, environment: Environment, model: str, weights: Mapping[int, int]) -> None:
+    def route(
+        self,
+        environment: Environment,
+        model: str,
+        weights: Mapping[int, int],
+        *,
+        sticky: str | None = None,
+        fallback: int | None = None,
+    ) -> None:
         """Give each version its share (percent, summing to 100); returns once the proxy has acknowledged."""
+        if sticky is not None or fallback is not None:
+            raise ResourceError(f"{model}: sticky routing and fallback are not ready on this machine")
         split = {version: weight for version, weight in weights.items() if weight}
         if sum(split.values()) != _ALL or min(split.values()) < 0:
             raise ResourceError(f"{model}: the shares {dict(weights)} do not sum to 100 %")
@@ -257,6 +267,15 @@ class LocalServing:
         proxy = self._proxy(state)
         shares = proxy.shares(environment) if proxy.is_ready() else state.shares.get(environment, {})
         return dict(shares.get(model, {}))
+
+    def mirror(self, environment: Environment, model: str, version: int | None, percent: int = 100) -> None:
+        """Send a copy of this percent of the model's requests to a launched version, or end that (None)."""
+        if version is not None:
+            raise ResourceError(f"{model}: mirroring {percent} % is not ready on this machine")
+
+    def mirrors(self, environment: Environment, model: str) -> Mapping[int, int]:
+        """The mirrored version and its percent, as the proxy has it; empty when there is none."""
+        return {}
 
     def traffic(self, environment: Environment, model: str) -> list[Traffic]:
         """What the proxy has counted, by version: attempts, and whole milliseconds."""

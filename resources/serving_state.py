@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from resources.envoy import HOST, Backend
 from resources.protocols import Environment, ResourceError
 
 FORMAT = 1
+HEADER = re.compile(r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
 _ENVIRONMENTS: tuple[Environment, ...] = ("staging", "production")
 
 
@@ -94,6 +96,15 @@ class State:
     def free_port(self) -> int:
         """A free port that is not promised to another process of this folder either."""
         return free_port({self.admin_port, *self.ports.values(), *(server.port for server in self.servers)})
+
+
+def fallback_of(split: Mapping[int, int], asked: int | None, before: int | None) -> int:
+    """Who stands in for the others: as asked, else who did before, else the largest share."""
+    if asked is not None:
+        return asked
+    if before is not None and before in split:
+        return before
+    return max(split, key=lambda version: (split[version], -version))
 
 
 def is_free(port: int) -> bool:

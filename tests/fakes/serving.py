@@ -1,7 +1,12 @@
-"""A `ServingTarget` in memory: versions start at once, unless they are told to refuse."""
+"""A `ServingTarget` in memory: versions start at once, unless they are told to refuse.
 
+It sees no traffic but what a test says by `count`.
+"""
+
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from resources.protocols import (
     Environment,
@@ -12,6 +17,8 @@ from resources.protocols import (
     ServingStatus,
     Traffic,
 )
+from resources.serving_state import HEADER, fallback_of
+from resources.traffic import Histogram, quantiles
 
 Key = tuple[Environment, str, int]
 
@@ -29,6 +36,10 @@ class FakeServing:
         self.running = False
         self.servers: dict[Key, ServerStatus] = {}
         self.shares: dict[tuple[Environment, str], dict[int, int]] = {}
+        self.sticky: dict[tuple[Environment, str], str | None] = {}
+        self.fallbacks: dict[tuple[Environment, str], int] = {}
+        self.copies: dict[tuple[Environment, str], tuple[int, int]] = {}
+        self.counted: dict[Key, Traffic] = {}
         self._pids = 1_000
 
     def start(self) -> ServingStatus:
@@ -69,33 +80,109 @@ class FakeServing:
             )
         return self._seen(key)
 
-    def route(self, environment: Environment, model: str, weights: Mapping[int, int]) -> None:
+    def route(
+        self,
+        environment: Environment,
+        model: str,
+        weights: Mapping[int, int],
+        *,
+        sticky: str | None = None,
+        fallback: int | None = None,
+    ) -> None:
         split = {version: weight for version, weight in weights.items() if weight}
         if sum(split.values()) != 100 or min(split.values()) < 0:
             raise ResourceError(f"{model}: the shares {dict(weights)} do not sum to 100 %")
+        if sticky is not None and not HEADER.match(sticky):
+            raise ResourceError(f"{model}: {sticky!r} is no name of a request header")
         if not self.running:
             raise ResourceError("the servers are down")
-        for version in split:
+        for version in (*split, *([fallback] if fallback is not None else [])):
             if (environment, model, version) not in self.servers:
                 raise ResourceError(f"{environment}: {model} version {version} is not launched")
+        where = (environment, model)
         self.calls.append(f"route {environment} {model} {split}")
-        self.shares[environment, model] = split
+        self.fallbacks[where] = fallback_of(split, fallback, self.fallbacks.get(where))
+        self.shares[where], self.sticky[where] = split, sticky
+        if self.copies.get(where, (0, 0))[0] in split:
+            del self.copies[where]
 
     def routes(self, environment: Environment, model: str) -> Mapping[int, int]:
         return dict(self.shares.get((environment, model), {}))
 
+    def mirror(self, environment: Environment, model: str, version: int | None, percent: int = 100) -> None:
+        if version is None:
+            if self.copies.pop((environment, model), None):
+                self.calls.append(f"mirror {environment} {model} None")
+            return
+        if not 1 <= percent <= 100:
+            raise ResourceError(f"{model}: {percent} % of the requests cannot be copied; 1 to 100")
+        if not self.running:
+            raise ResourceError("the servers are down")
+        if (environment, model, version) not in self.servers:
+            raise ResourceError(f"{environment}: {model} version {version} is not launched")
+        if self.routes(environment, model).get(version):
+            raise ResourceError(f"{model} version {version} has traffic of its own")
+        self.calls.append(f"mirror {environment} {model} {version} {percent}")
+        self.copies[environment, model] = (version, percent)
+
+    def mirrors(self, environment: Environment, model: str) -> Mapping[int, int]:
+        return dict([self.copies[environment, model]]) if (environment, model) in self.copies else {}
+
     def retire(self, environment: Environment, model: str, version: int) -> None:
         if self.routes(environment, model).get(version):
             raise ResourceError(f"{model} version {version} still has traffic")
+        if self.mirrors(environment, model).get(version):
+            self.mirror(environment, model, None)
         if self.servers.pop((environment, model, version), None):
+            self.counted.pop((environment, model, version), None)
             self.calls.append(f"retire {environment} {model} {version}")
 
     def traffic(self, environment: Environment, model: str) -> list[Traffic]:
         wanted = (environment, model)
-        return [Traffic(m, v, 0, 0, {}) for e, m, v in self.servers if self.running and (e, m) == wanted]
+        return [self._counted(key) for key in self.servers if self.running and key[:2] == wanted]
+
+    def count(
+        self,
+        environment: Environment,
+        model: str,
+        version: int,
+        *,
+        latencies_ms: Mapping[float, int] | None = None,
+        scores: Mapping[str, int] | None = None,
+        **added: int,
+    ) -> None:
+        """Add to a version's counters: `requests=100, errors=2`, answers by their time, rows by their bin."""
+        key, before = (environment, model, version), self._counted((environment, model, version))
+        observed = _histogram(latencies_ms or {})
+        field = "mirrored_latency" if "mirrored" in added else "latency"
+        changes: dict[str, Any] = {name: getattr(before, name) + more for name, more in added.items()}
+        changes[field] = getattr(before, field).plus(observed)
+        bins = {*before.scores, *(scores or {})}
+        changes["scores"] = {b: before.scores.get(b, 0) + (scores or {}).get(b, 0) for b in bins}
+        after = replace(before, **changes)
+        self.counted[key] = replace(after, latency_ms=quantiles(after.latency))
+
+    def restart(self, environment: Environment, model: str, version: int) -> None:
+        """As if the version's server had been killed: what it counted itself begins anew."""
+        before = self._counted((environment, model, version))
+        later = f"{before.started}+1"
+        self.counted[environment, model, version] = replace(before, scores={}, non_finite=0, started=later)
+
+    def _counted(self, key: Key) -> Traffic:
+        begun = "2026-01-01T00:00:00+00:00"
+        fresh = Traffic(key[1], key[2], 0, 0, {}, counted_since=begun, memory_bytes=100 << 20, started=begun)
+        return self.counted.get(key, fresh)
 
     def _seen(self, key: Key) -> ServerStatus:
         environment, model, version = key
         weight = self.routes(environment, model).get(version, 0)
         status = replace(self.servers[key], weight=weight)
         return status if self.running else replace(status, state="stopped", pid=None)
+
+
+def _histogram(latencies_ms: Mapping[float, int]) -> Histogram:
+    bounds = Histogram().bounds
+    counts = [0] * (len(bounds) + 1)
+    for value, times in latencies_ms.items():
+        counts[bisect_left(bounds, value)] += times
+    return Histogram(counts=tuple(counts) if latencies_ms else ())
