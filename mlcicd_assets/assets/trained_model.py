@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from mlcicd_assets.ml.catalogue import DataLane, ModelLane, read_reference
 from mlcicd_assets.ml.data.contract_schema import nullable_columns
 from mlcicd_assets.ml.data.feature_table import ARRIVES, LABEL, TIME, model_columns
 from mlcicd_assets.ml.periods import end_of, overlapping
+from mlcicd_assets.ml.training.environment import capture
 from mlcicd_assets.ml.training.fitting import Trained, new_estimator, scores, train
 from mlcicd_assets.ml.training.splits import NotEnoughData, Split, choose_windows, rows_of
 from mlcicd_assets.ml.training.training_record import DataUsed, TrainingRecord, used_contents, windows
@@ -33,6 +35,9 @@ from mlcicd_assets.release.run_files import (
     candidate_pointer,
 )
 from resources.protocols import Git, Lake, Ledger, Records, Revision, Tracking
+
+# Beside the package in a checkout; an installed library has none, and the record says so.
+LOCK = Path(__file__).parents[2] / "constraints.txt"
 
 
 class TrainingConfig(dg.Config):
@@ -101,6 +106,7 @@ class Material:
     train: pl.DataFrame
     holdout: pl.DataFrame
     data: list[DataUsed]
+    tables: Mapping[str, int]  # every table that was or will be read, and its version
 
 
 @dataclass(frozen=True)
@@ -113,10 +119,16 @@ class Made:
     holdout: pl.DataFrame  # keys, label, protected columns, and `_score`: the estimator's own probability
 
 
-def gather(lane: ModelLane, lake: Lake, as_of: str | None) -> Material:
-    """Choose the windows and read them; raises NotEnoughData or ResourceError."""
+def gather(
+    lane: ModelLane, lake: Lake, as_of: str | None, *, at: Mapping[str, int] | None = None
+) -> Material:
+    """Choose the windows and read them; raises NotEnoughData or ResourceError.
+
+    `at` are the tables' versions to read (a recorded training's `tables`); default: as they are now.
+    """
     table = lane.data.table("features")
-    version = lake.table_version(table)
+    tables = _versions(lane, lake, at or {})
+    version = tables[table]
     stored = lake.versions(table)
     moment = datetime.fromisoformat(as_of) if as_of else _newest(lane.data, lake, list(stored))
     late = ARRIVES if lane.data.dataset.label and lane.data.dataset.label.arrives else None
@@ -134,14 +146,24 @@ def gather(lane: ModelLane, lake: Lake, as_of: str | None) -> Material:
                 DataUsed(table=table, partition=key, version=version, content=stored[key].content)
                 for key in (used if used is not None else [None])
             ),
-            *(_lookup(lake, f"{name}/validated_data") for name in lane.data.dataset.lookups),
+            *(_lookup(lake, name, tables[name]) for name in _lookups(lane)),
         ],
+        tables,
     )
 
 
-def _lookup(lake: Lake, table: str) -> DataUsed:
+def _versions(lane: ModelLane, lake: Lake, at: Mapping[str, int]) -> dict[str, int]:
+    """Every table that a training reads, and the version to read."""
+    tables = [lane.data.table("features"), lane.data.table("validated_data"), *_lookups(lane)]
+    return {table: at[table] if table in at else lake.table_version(table) for table in tables}
+
+
+def _lookups(lane: ModelLane) -> list[str]:
+    return [f"{name}/validated_data" for name in lane.data.dataset.lookups]
+
+
+def _lookup(lake: Lake, table: str, version: int) -> DataUsed:
     """A reference table that travels in the package, whole."""
-    version = lake.table_version(table)
     return DataUsed(table=table, partition=None, version=version, content=lake.versions(table)[None].content)
 
 
@@ -170,7 +192,8 @@ def make(lane: ModelLane, lake: Lake, material: Material, scratch: Path, revisio
     estimator = new_estimator(load_function(*read_reference(lane.folder, lane.model.estimator)))
     fitted = train(estimator, material.train.select(names), material.train[LABEL], seed=lane.model.seed)
     seconds = time.perf_counter() - started
-    records = lake.scan(lane.data.table("validated_data")).head(1000).collect()
+    validated = lane.data.table("validated_data")
+    records = lake.scan(validated, version=material.tables[validated]).head(1000).collect()
     contract = load_object(*read_reference(lane.data.folder, dataset.contract))
     package = package_model(
         scratch / PACKAGE,
@@ -180,7 +203,10 @@ def make(lane: ModelLane, lake: Lake, material: Material, scratch: Path, revisio
         features=read_reference(lane.data.folder, dataset.features or ""),
         records=records,
         hidden=dataset.hidden,
-        lookups={name: lake.scan(f"{name}/validated_data").collect() for name in dataset.lookups},
+        lookups={
+            name: lake.scan(table, version=material.tables[table]).collect()
+            for name, table in zip(dataset.lookups, _lookups(lane), strict=True)
+        },
         nullable=nullable_columns(records.columns, contract, dataset.contract),
     )
     record = TrainingRecord.model_validate(
@@ -189,6 +215,8 @@ def make(lane: ModelLane, lake: Lake, material: Material, scratch: Path, revisio
             "model": lane.model.name,
             "digest": package.digest,
             "data": material.data,
+            "tables": dict(material.tables),
+            "environment": capture(LOCK.read_bytes() if LOCK.is_file() else None),
             "features": names,
             "params": dict(fitted.params),
             "seed": lane.model.seed,
@@ -218,6 +246,7 @@ def keep(tracking: Tracking, run_id: str, made: Made, scratch: Path) -> None:
         metrics={"train_seconds": made.record.seconds, "train_rows": made.record.train_rows},
         # MLflow allows no "@" in a tag's name.
         tags={"digest": made.package.digest}
+        | (made.record.environment.tags() if made.record.environment else {})
         | {name.replace("@", ":"): content for name, content in made.record.inputs().items()},
     )
 

@@ -6,6 +6,7 @@ from datetime import datetime
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from mlcicd_assets.ml.training.environment import Environment
 from mlcicd_assets.ml.training.splits import Split
 
 
@@ -40,6 +41,8 @@ class TrainingRecord(BaseModel):
     seconds: float
     commit: str
     dirty: bool
+    tables: dict[str, int] = {}  # every table that was read, and its Delta version
+    environment: Environment | None = None  # None in records from before it was captured
 
     def inputs(self) -> dict[str, str]:
         """The data by the names that records use: `flights/features@2013-01` -> content."""
