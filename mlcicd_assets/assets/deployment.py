@@ -9,6 +9,7 @@ import dagster as dg
 
 from mlcicd_assets.assets.candidates import champion, registered_candidate
 from mlcicd_assets.assets.expected import expected_failures
+from mlcicd_assets.assets.lifecycle import mirror, require_unmoved
 from mlcicd_assets.assets.model_options import asset_options, remember_stage
 from mlcicd_assets.assets.releases import prepare, sample_answers
 from mlcicd_assets.ml.catalogue import ModelLane
@@ -55,15 +56,18 @@ def deployment(lane: ModelLane) -> dg.AssetsDefinition:
         started = time.perf_counter()
         current = champion(ledger, registry, model)
         version = registered_candidate(lane, ledger, registry, tracking, keys)
+        actor = f"run {context.run_id}"
+        require_unmoved(ledger, registry, model, version.version, actor)
+        mirror(ledger, registry, model, actor)
         serving.start()
         with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
             release = prepare(lane, registry, tracking, ledger, keys, version, "production", Path(scratch))
             check_releasable(release, keys, current, datetime.now(UTC))
             server = serving.launch(release, keys.trusted_keys())
             if current is None or current.version != version.version:
-                _promote(ledger, model, version, current, f"run {context.run_id}")
+                _promote(ledger, model, version, current, actor)
             follow(serving, model, version.version)
-            _mirror(registry, model, version, current)
+            mirror(ledger, registry, model, actor)
             address = serving.status().addresses["production"]
             answers = sample_answers(lane, lake, release, address)
         retire_others(lane, serving, version.version)
@@ -126,15 +130,6 @@ def _promote(
         digest=version.digest,
         details={"from": current.digest if current else None, "to": version.digest},
     )
-
-
-def _mirror(registry: Registry, model: str, version: ModelVersion, current: ModelVersion | None) -> None:
-    registry.set_alias(model, "champion", version.version)
-    if current and current.version != version.version:
-        registry.set_alias(model, "previous", current.version)
-        registry.tag(model, current.version, {"lifecycle": "archived"})
-    registry.set_alias(model, "challenger", None)
-    registry.tag(model, version.version, {"lifecycle": "production"})
 
 
 def retire_others(lane: ModelLane, serving: ServingTarget, version: int) -> None:

@@ -9,6 +9,7 @@ import dagster as dg
 
 from mlcicd_assets.assets.candidates import candidate, prove_run
 from mlcicd_assets.assets.expected import expected_failures
+from mlcicd_assets.assets.lifecycle import mirror, standing_of
 from mlcicd_assets.assets.model_options import asset_options, remember_stage
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release.verdict import Verdict
@@ -37,17 +38,20 @@ def registered_model(lane: ModelLane) -> dg.AssetsDefinition:
         with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
             verdict = prove_run(lane, tracking, keys, trained, Path(scratch))
         version = registry.register(model, trained.digest, trained.run_id, _lineage(lane, verdict))
-        if registry.get(model, "challenger") != version:
-            registry.set_alias(model, "challenger", version.version)
+        actor = f"run {context.run_id}"
+        mirror(ledger, registry, model, actor)
+        stands = standing_of(ledger, model)
+        if version.version not in {stands.challenger, stands.champion}:
             ledger.append(
                 "registered",
                 model,
-                actor=f"run {context.run_id}",
+                actor=actor,
                 version=version.version,
                 digest=version.digest,
                 reason=f"{len(verdict.gates)} gates passed",
                 details={"run": trained.run_id},
             )
+            mirror(ledger, registry, model, actor)
         remember_stage(context, records, lane, "registered_model", version.digest, started)
         return dg.MaterializeResult(
             metadata=_shown(version, verdict, tracking.url(trained.run_id)),

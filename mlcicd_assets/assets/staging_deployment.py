@@ -8,6 +8,7 @@ import dagster as dg
 
 from mlcicd_assets.assets.candidates import registered_candidate
 from mlcicd_assets.assets.expected import expected_failures
+from mlcicd_assets.assets.lifecycle import mirror
 from mlcicd_assets.assets.model_options import asset_options, remember_stage
 from mlcicd_assets.assets.releases import prepare, sample_answers
 from mlcicd_assets.ml.catalogue import ModelLane
@@ -45,7 +46,6 @@ def staging_deployment(lane: ModelLane) -> dg.AssetsDefinition:
                 serving.retire("staging", model, other)
             address = serving.status().addresses["staging"]
             answers = sample_answers(lane, lake, release, address)
-        registry.tag(model, version.version, {"lifecycle": "staging"})
         ledger.append(
             "staged",
             model,
@@ -54,6 +54,7 @@ def staging_deployment(lane: ModelLane) -> dg.AssetsDefinition:
             digest=version.digest,
             details={"address": address},
         )
+        mirror(ledger, registry, model, f"run {context.run_id}")
         remember_stage(context, records, lane, "staging_deployment", version.digest, started)
         return dg.MaterializeResult(
             metadata={
