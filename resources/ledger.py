@@ -20,6 +20,7 @@ from resources.ledger_schema import GENESIS, entries, install, pointers
 from resources.protocols import Conflict, Entry, ResourceError
 
 _BUSY_SECONDS = 30
+_SHOWN = 80  # characters of a pointer's value in an error
 
 
 def utc_now() -> datetime:
@@ -77,17 +78,17 @@ class SqlLedger:
         version: int | None = None,
         digest: str | None = None,
         details: Mapping[str, Any] | None = None,
+        holding: Mapping[str, str | None] | None = None,
     ) -> Entry:
-        """Compare-and-set the pointer and add its line in one transaction; raises Conflict."""
+        """Compare-and-set the pointer and add its line in one transaction; raises Conflict.
+
+        `holding`: other pointers that must stand so in the same transaction, or nothing moves.
+        """
         line = _line(action, model, actor, reason, version, digest, details)
         line["details"] = {**line["details"], "pointer": {"name": name, "from": expected, "to": new}}
         with self._transaction(write=True) as connection:
-            found = _value(connection, name)
-            if found != expected:
-                raise Conflict(
-                    f"{name} is {found or 'unset'}, not {expected or 'unset'}: another run moved it first. "
-                    "Read it again before deciding anew"
-                )
+            for pointer, wanted in {**(holding or {}), name: expected}.items():
+                _require(connection, pointer, wanted)
             entry = self._add(connection, line)
             _set(connection, name, new, entry.seq)
             return entry
@@ -230,6 +231,21 @@ def entry_hash(entry: Entry) -> str:
 def _value(connection: Connection, name: str) -> str | None:
     value: str | None = connection.scalar(sa.select(pointers.c.value).where(pointers.c.name == name))
     return value
+
+
+def _require(connection: Connection, name: str, expected: str | None) -> None:
+    found = _value(connection, name)
+    if found != expected:
+        raise Conflict(
+            f"{name} is {_short(found)}, not {_short(expected)}: another run moved it first. "
+            "Read it again before deciding anew"
+        )
+
+
+def _short(value: str | None) -> str:
+    """A pointer may hold a whole state."""
+    text = value or "unset"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _set(connection: Connection, name: str, new: str | None, seq: int) -> None:

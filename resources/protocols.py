@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from resources.traffic import Traffic as Traffic
+from resources.traffic import increase as increase
 
 if TYPE_CHECKING:
     import polars as pl
@@ -295,8 +296,12 @@ class Ledger(Protocol):
         version: int | None = None,
         digest: str | None = None,
         details: Mapping[str, Any] | None = None,
+        holding: Mapping[str, str | None] | None = None,
     ) -> Entry:
-        """Compare-and-set a pointer and add its line in one transaction; raises Conflict."""
+        """Compare-and-set a pointer and add its line in one transaction; raises Conflict.
+
+        `holding`: other pointers that must stand so in the same transaction, or nothing moves.
+        """
         ...
 
     def entries(self, model: str | None = None) -> list[Entry]:

@@ -302,3 +302,18 @@ def test_a_password_is_never_shown() -> None:
         SqlLedger("postgresql+nodriver://user:s3cret@host/db").entries()
 
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_pointer_moves_only_while_those_it_holds_on_to_stand(ledger: Ledger) -> None:
+    # given a rollout that somebody else has moved on since it was read
+    ledger.move("rollout/m", expected=None, new="baking", action="rollout_step", model="m", actor="a")
+    ledger.move("rollout/m", expected="baking", new="aborted", action="rolled_back", model="m", actor="b")
+    promotion = {"expected": None, "new": "2", "action": "promoted", "model": "m", "actor": "a"}
+
+    with pytest.raises(Conflict, match="rollout/m is aborted, not baking"):
+        ledger.move("champion/m", **promotion, holding={"rollout/m": "baking"})
+
+    assert ledger.pointer("champion/m") is None
+    ledger.move("champion/m", **promotion, holding={"rollout/m": "aborted"})
+    assert ledger.pointer("champion/m") == "2"
+    assert ledger.verify() == 3
