@@ -32,6 +32,18 @@ _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH
 _PROJECT = Path(__file__).resolve().parents[1]
 
 
+def server_environment() -> dict[str, str]:
+    """The environment variables that a model server is started with."""
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    paths = [str(_PROJECT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_NUM_THREADS": "1",
+        "POLARS_MAX_THREADS": "1",
+    }
+
+
 @dataclass(frozen=True)
 class Program:
     """What is kept alive; the command runs in the serving folder."""
@@ -124,15 +136,7 @@ class Supervisor:
         self._call("shutdown")
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        paths = [str(_PROJECT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-        return {
-            **kept,
-            "PYTHONPATH": os.pathsep.join(paths),
-            "OMP_NUM_THREADS": "1",
-            "POLARS_MAX_THREADS": "1",
-            MARK: str(self.folder),
-        }
+        return {**server_environment(), MARK: str(self.folder)}
 
     # -- its programs ---------------------------------------------------------------------------------
 

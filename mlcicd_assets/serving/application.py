@@ -26,6 +26,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 MAX_BODY = 32 * 1024 * 1024
 # A larger body is scored beside the event loop, so that health checks and single rows need not wait for it.
 INLINE_BODY = 32 * 1024
+JSON = b"application/json"
 BINARY_HEADER = b"inference-header-content-length"
 REQUESTS = Counter("inference_requests", "By HTTP status.", ["model_name", "model_version", "code"])
 
@@ -111,10 +112,8 @@ class Application:
         await self._send(send, status, body)
 
     async def _answer(self, raw: bytes, headers: Mapping[bytes, bytes]) -> tuple[int, bytes]:
-        if BINARY_HEADER in headers:
-            return 400, _error("binary tensors are not supported; send JSON data")
-        if len(raw) > MAX_BODY:
-            return 413, _error(f"the request is larger than {MAX_BODY // 1024**2} MiB; send fewer rows")
+        if refused := refusal(headers, len(raw)):
+            return refused[0], _error(refused[1])
         request_id = headers.get(b"x-request-id", b"").decode("latin-1") or uuid.uuid4().hex
         if len(raw) <= INLINE_BODY:
             return self._service.answer(raw, request_id)
@@ -134,6 +133,21 @@ class Application:
             await send(message)
 
         return wrapped
+
+
+def refusal(headers: Mapping[bytes, bytes], size: int) -> tuple[int, str] | None:
+    """The status and reason for which a request's body is not even read; None when it is."""
+    if BINARY_HEADER in headers:
+        return 400, "binary tensors are not supported; send JSON data"
+    kind = headers.get(b"content-type", JSON).split(b";")[0].strip().lower()
+    if kind != JSON:
+        return (
+            415,
+            f"the request is {kind.decode('latin-1')[:80]!r}; send JSON as content-type application/json",
+        )
+    if size > MAX_BODY:
+        return 413, f"the request is larger than {MAX_BODY // 1024**2} MiB; send fewer rows"
+    return None
 
 
 def _error(message: str) -> bytes:
