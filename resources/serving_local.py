@@ -6,7 +6,7 @@ run, and `start` brings the processes in line with it after a stop, a crash or a
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from resources.model_servers import ModelServers, check_name
 from resources.protocols import (
     Environment,
     LaunchRefused,
+    Limits,
     Release,
     ResourceError,
     ServerStatus,
@@ -25,6 +26,7 @@ from resources.protocols import (
 from resources.proxy import Proxy
 from resources.serving_state import Launched, State, exclusive, load, save
 from resources.supervisor import Process, Program, Supervisor
+from resources.trial_local import LocalTrial, local_trial
 
 _PROXY = "envoy"
 _ALL = 100
@@ -44,6 +46,7 @@ class LocalServing:
         """`ready_s`: patience with a server that loads; `drain_s`: with requests that are under way."""
         self.folder = Path(folder).resolve()
         self._drain_s = drain_s
+        self._module, self._ready_s = server_module, ready_s
         self._supervisor = Supervisor(self.folder)
         self._servers = ModelServers(self.folder, self._supervisor, server_module, ready_s)
 
@@ -291,6 +294,16 @@ class LocalServing:
                 times = latencies.get(server.name, {}) if counts.total else {}
                 counted.append(Traffic(model, server.version, counts.total, counts.errors, times))
         return counted
+
+    # -- before there is a verdict --------------------------------------------------------------------
+
+    def trial(
+        self, package: Path, *, model: str, digest: str, limits: Limits
+    ) -> AbstractContextManager[LocalTrial]:
+        """Start a package to be measured, and nothing else: state, proxy and supervisor stay out."""
+        return local_trial(
+            self._module, package, model=model, digest=digest, limits=limits, patience_s=self._ready_s
+        )
 
     # -- its parts ------------------------------------------------------------------------------------
 

@@ -4,23 +4,46 @@ It sees no traffic but what a test says by `count`.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from mlcicd_assets.ml.artifact.package import PackageError
+from mlcicd_assets.ml.artifact.scoring import Scorer
 from resources.protocols import (
     Environment,
     LaunchRefused,
+    Limits,
     Release,
     ResourceError,
     ServerStatus,
     ServingStatus,
     Traffic,
+    TrialEnded,
 )
 from resources.serving_state import HEADER, fallback_of
 from resources.traffic import Histogram, quantiles
+from tests.fakes.served import answering
 
 Key = tuple[Environment, str, int]
+TOKEN = "for-this-trial-only"
+
+
+@dataclass(frozen=True)
+class FakeTrial:
+    """A candidate that answers from a thread of this process, which has no limits to keep to."""
+
+    address: str
+    headers: Mapping[str, str] = field(default_factory=lambda: {"authorization": f"Bearer {TOKEN}"})
+    cold_start_s: float = 0.5
+
+    def peak_memory_mb(self) -> float:
+        return 200.0
+
+    def ended(self) -> str:
+        return ""
 
 
 class FakeServing:
@@ -178,6 +201,18 @@ class FakeServing:
         weight = self.routes(environment, model).get(version, 0)
         status = replace(self.servers[key], weight=weight)
         return status if self.running else replace(status, state="stopped", pid=None)
+
+    @contextmanager
+    def trial(self, package: Path, *, model: str, digest: str, limits: Limits) -> Iterator[FakeTrial]:
+        if digest in self.refusals:
+            raise TrialEnded(f"the model server did not start: refused: {self.refusals[digest]}")
+        try:
+            scorer = Scorer.load(package, expected=digest)
+        except PackageError as error:
+            raise TrialEnded(f"the model server did not start: refused: {error}") from error
+        self.calls.append(f"trial {model} {limits}")
+        with answering(scorer, model, 0, token=TOKEN) as address:
+            yield FakeTrial(address)
 
 
 def _histogram(latencies_ms: Mapping[float, int]) -> Histogram:
