@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from resources.protocols import ResourceError
+from resources.approver_keys import ApproverFolder
+from resources.protocols import Approver, ResourceError
 
 _END = b"-----END PUBLIC KEY-----"
 
@@ -36,6 +37,7 @@ class FileKeys:
         signing_key: bytes | None = None,
         signing_key_file: Path | None = None,
         trusted_file: Path | None = None,
+        approver_key: bytes | None = None,
     ) -> None:
         self._folder = folder
         self._private = folder / "signing.pem"
@@ -43,6 +45,8 @@ class FileKeys:
         self._given = signing_key
         self._given_file = signing_key_file
         self._trusted_file = trusted_file
+        self._approver_given = approver_key
+        self.approver_folder = ApproverFolder(folder / "approvers")
 
     @classmethod
     def from_environment(cls, folder: Path, environment: Mapping[str, str]) -> "FileKeys":
@@ -53,10 +57,10 @@ class FileKeys:
             raise ResourceError("set MLCICD_SIGNING_KEY or MLCICD_SIGNING_KEY_FILE, not both")
         return cls(
             folder,
-            # Where a variable cannot hold line breaks they are often written as \n.
-            signing_key=given.replace("\\n", "\n").encode() if given else None,
+            signing_key=_from_variable(given),
             signing_key_file=Path(file) if file else None,
             trusted_file=Path(trusted) if trusted else None,
+            approver_key=_from_variable(environment.get("MLCICD_APPROVER_KEY")),
         )
 
     def __repr__(self) -> str:
@@ -85,6 +89,16 @@ class FileKeys:
                 "or set MLCICD_TRUSTED_KEYS_FILE"
             )
         return list(dict.fromkeys(keys))
+
+    def approvers(self) -> Sequence[Approver]:
+        """The people whose own signatures count, by name; raises ResourceError for a damaged record."""
+        return self.approver_folder.approvers()
+
+    def approver_key(self, name: str) -> bytes | None:
+        """`MLCICD_APPROVER_KEY`, else the person's key in `approvers/`; None where neither is here."""
+        if self._approver_given:
+            return _private_pem(_signing_key(self._approver_given, "MLCICD_APPROVER_KEY"))
+        return self.approver_folder.private_key(name)
 
     def _own_public(self) -> list[bytes]:
         if self._given:
@@ -140,6 +154,11 @@ class FileKeys:
             return  # another process was first, and its key is as good
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _from_variable(text: str | None) -> bytes | None:
+    """Where a variable cannot hold line breaks they are often written as backslash and n."""
+    return text.replace("\\n", "\n").encode() if text else None
 
 
 def _exists(path: Path) -> bool:

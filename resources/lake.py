@@ -10,8 +10,9 @@ to one partition the last wins, and neither wins by half.
 import os
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -81,6 +82,25 @@ class DeltaLake:
     def table_version(self, table: str) -> int:
         """The table's current Delta version."""
         return self._existing(table, None).version
+
+    def vacuum(
+        self, table: str, *, older_than: timedelta, keep: Collection[int] = (), dry_run: bool = True
+    ) -> list[str]:
+        """Delete the files that only replaced versions need, and that no version in `keep` does."""
+        from deltalake.exceptions import DeltaError
+
+        found = self._open(table)
+        if found is None:
+            return []
+        try:
+            return found.handle.vacuum(
+                retention_hours=int(older_than.total_seconds() // 3600),
+                dry_run=dry_run,
+                enforce_retention_duration=False,
+                keep_versions=sorted({*keep, found.version}),
+            )
+        except (DeltaError, OSError) as error:
+            raise ResourceError(f"{table} cannot be vacuumed ({_reason(error)}): nothing is lost") from error
 
     def _commit(
         self, table: str, before: Table | None, rows: pl.DataFrame, partition: str | None, content: str

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from resources.mlflow_store import MlflowStore
@@ -66,6 +66,29 @@ def fetch_artifact(store: MlflowStore, run_id: str, path: str, into: Path) -> Pa
             return _place(fetched, into / name)
     except OSError as error:
         raise ResourceError(f"the artifact {path!r} cannot be brought to {into}: {error}") from error
+
+
+def delete_artifacts(store: MlflowStore, root: str) -> None:
+    """Delete everything below a run's artifact root; nothing happens when it is gone.
+
+    Raises ResourceError when the root leaves the store, or something cannot be deleted.
+    """
+    refuse_outside(store, root)
+    if urlsplit(root).scheme != "file":
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with store.explained():
+            repository: Any = get_artifact_repository(root)
+            repository.delete_artifacts()
+        return
+    folder = _local(store, root)
+    _refuse_link(folder)
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ResourceError(f"the artifacts in {folder} cannot be deleted: {error}") from error
 
 
 def _plain_path(path: str) -> PurePosixPath:

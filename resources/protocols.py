@@ -4,10 +4,10 @@ The package (`mlcicd_assets`) knows these names only; which backend stands behin
 in `resources.build_resources`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -60,6 +60,15 @@ class Lake(Protocol):
 
     def table_version(self, table: str) -> int:
         """The table's current Delta version, to be recorded by readers; ResourceError when missing."""
+        ...
+
+    def vacuum(
+        self, table: str, *, older_than: timedelta, keep: Collection[int] = (), dry_run: bool = True
+    ) -> list[str]:
+        """Delete the files that only replaced versions of the table need; returns them. Empty for no table.
+
+        Files replaced less than `older_than` ago stay, and those of the table versions in `keep`.
+        """
         ...
 
 
@@ -147,11 +156,30 @@ class Run:
     url: str
 
 
+@dataclass(frozen=True)
+class RunAge:
+    """A run and when it began."""
+
+    id: str
+    started: str  # ISO 8601, UTC
+    parent: str | None = None  # the run that it is a part of
+
+
+class Studies(Protocol):
+    """Where searches for parameters stand, so that one that was killed goes on."""
+
+    def storage(self) -> Any:
+        """An `optuna.storages.BaseStorage`; raises ResourceError where it cannot be opened."""
+        ...
+
+
 class Tracking(Protocol):
     """Where runs, parameters, metrics and artifacts are kept (MLflow)."""
 
-    def run(self, experiment: str, name: str, tags: Mapping[str, str]) -> AbstractContextManager[Run]:
-        """Open a run; it ends FINISHED, or FAILED when the block raises."""
+    def run(
+        self, experiment: str, name: str, tags: Mapping[str, str], *, parent: str | None = None
+    ) -> AbstractContextManager[Run]:
+        """Open a run; it ends FINISHED, or FAILED when the block raises. With a `parent` it is shown below it."""
         ...
 
     def log(
@@ -179,6 +207,14 @@ class Tracking(Protocol):
 
     def url(self, run_id: str) -> str:
         """Where a person looks at the run."""
+        ...
+
+    def list_runs(self, experiment: str) -> list["RunAge"]:
+        """The experiment's runs that are not deleted, oldest first; empty for an unknown one."""
+        ...
+
+    def delete(self, run_id: str) -> None:
+        """Remove a run's artifacts, then the run; nothing happens when it is gone. Idempotent."""
         ...
 
 
@@ -225,8 +261,21 @@ class Registry(Protocol):
         """
         ...
 
+    def delete_version(self, model: str, version: int) -> None:
+        """Remove a version; its number is never given again. ResourceError while it has an alias."""
+        ...
+
 
 # -- proof ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Approver:
+    """A person whose own key signs approvals; trusted apart from the pipeline's keys."""
+
+    name: str  # a name, a handle or an e-mail address
+    key: bytes  # PEM public key
+    teams: tuple[str, ...] = ()  # "team:risk"
 
 
 class Keys(Protocol):
@@ -238,6 +287,14 @@ class Keys(Protocol):
 
     def trusted_keys(self) -> Sequence[bytes]:
         """PEM public keys whose signatures count."""
+        ...
+
+    def approvers(self) -> Sequence[Approver]:
+        """The people whose own signatures count; empty where nobody has a key of their own."""
+        ...
+
+    def approver_key(self, name: str) -> bytes | None:
+        """A person's private key (PKCS#8 PEM) on this machine; None where it is not here."""
         ...
 
 
@@ -313,11 +370,27 @@ class Ledger(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Page:
+    """A kept page and when it was written."""
+
+    name: str
+    at: str  # ISO 8601, UTC
+
+
 class Reports(Protocol):
     """Where pages for people are put."""
 
     def save(self, name: str, page: str) -> str:
         """Keep an HTML page under `name` ("flight_delay/1a2b.html"); returns the path or address to open."""
+        ...
+
+    def pages(self, folder: str) -> list["Page"]:
+        """The pages below a folder ("flight_delay"), by name."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Delete a page; nothing happens when it is gone."""
         ...
 
 
@@ -345,6 +418,9 @@ class Release:
     verdict: Path  # DSSE envelope
     environment: Environment
     approval: Path | None = None  # DSSE envelope, where the verdict's risk asks for one
+    override: Path | None = None  # DSSE envelope, where a person waived a gate or the approval
+    approvers: tuple[Approver, ...] = ()  # whose own signatures count on approval and override
+    authorised_at: str = ""  # ISO 8601: when approval and override had to be valid; now when empty
     settings: ServerSettings = ServerSettings()
 
 

@@ -108,6 +108,16 @@ class MlflowRegistry:
             fetch_artifact(self._store, run_id, path, into)
         return into
 
+    def delete_version(self, model: str, version: int) -> None:
+        """Remove a version, whose number is never given again; ResourceError while it has an alias."""
+        found = self.get(model, version)
+        if found is None:
+            return
+        if found.aliases:
+            raise ResourceError(f"{model} version {version} is not deleted: it is {', '.join(found.aliases)}")
+        with self._store.explained():
+            self._store.client().delete_model_version(model, str(version))
+
     def _proven_run(self, model: str, version: int) -> str:
         client = self._store.client()
         with self._store.explained():

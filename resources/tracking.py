@@ -3,18 +3,20 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from resources.mlflow_artifacts import fetch_artifact
+from resources.mlflow_artifacts import delete_artifacts, fetch_artifact
 from resources.mlflow_store import MlflowStore
-from resources.protocols import ResourceError, Run
+from resources.protocols import ResourceError, Run, RunAge
 
 # MLflow's limits for one batch and for one value.
 _PER_BATCH = 100
 _LONGEST = {"param": 6000, "tag": 5000}
+_PARENT = "mlflow.parentRunId"
 
 # What surrounds a run while it is open: (store, run id, experiment, name, tags) -> context manager.
 Surrounding = Callable[[MlflowStore, str, str, str, Mapping[str, str]], AbstractContextManager[None]]
@@ -35,15 +37,22 @@ class MlflowTracking:
         return f"MlflowTracking({self._store.place})"
 
     @contextmanager
-    def run(self, experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
-        """Open a run; it ends FINISHED, or FAILED when the block raises. Raises ResourceError."""
+    def run(
+        self, experiment: str, name: str, tags: Mapping[str, str], *, parent: str | None = None
+    ) -> Iterator[Run]:
+        """Open a run, below a `parent` or not; it ends FINISHED, or FAILED when the block raises.
+
+        Raises ResourceError.
+        """
         client = self._store.client()
         experiment_id = self._experiment(experiment)
         with self._store.explained():
-            made = client.create_run(experiment_id, tags=_tags({**_origin(tags), **tags}), run_name=name)
+            all_tags = {**_origin(tags), **({_PARENT: parent} if parent else {}), **tags}
+            made = client.create_run(experiment_id, tags=_tags(all_tags), run_name=name)
         run = Run(made.info.run_id, self._address(made.info))
         try:
-            with self._around(run.id, experiment, name, tags):
+            # What a person's own code logs belongs to the parent, which is the active run.
+            with nullcontext() if parent else self._around(run.id, experiment, name, tags):
                 yield run
         except BaseException as error:
             self._end(run.id, "FAILED", because=error)
@@ -103,6 +112,45 @@ class MlflowTracking:
         client = self._store.client()
         with self._store.explained():
             return self._address(client.get_run(run_id).info)
+
+    def list_runs(self, experiment: str) -> list[RunAge]:
+        """The experiment's runs that are not deleted, oldest first; empty for an unknown one."""
+        client = self._store.client()
+        found: list[Any] = []
+        with self._store.explained():
+            known = client.get_experiment_by_name(experiment)
+            token = None
+            while known is not None:
+                page = client.search_runs([known.experiment_id], page_token=token)
+                found += page
+                token = page.token
+                if not token:
+                    break
+        return [
+            RunAge(
+                run.info.run_id,
+                datetime.fromtimestamp((run.info.start_time or 0) / 1000, UTC).isoformat(),
+                run.data.tags.get("mlflow.parentRunId"),
+            )
+            for run in sorted(found, key=lambda run: (run.info.start_time or 0, run.info.run_id))
+        ]
+
+    def delete(self, run_id: str) -> None:
+        """Remove a run's artifacts, then mark the run deleted (`mlflow gc` forgets it for good)."""
+        from mlflow.exceptions import MlflowException
+
+        client = self._store.client()
+        with self._store.explained():
+            try:
+                info = client.get_run(run_id).info
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return
+                raise
+            if info.lifecycle_stage == "deleted":
+                return
+            delete_artifacts(self._store, info.artifact_uri)
+            client.delete_run(run_id)
 
     def _around(
         self, run_id: str, experiment: str, name: str, tags: Mapping[str, str]

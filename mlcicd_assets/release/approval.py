@@ -6,8 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from mlcicd_assets.release.envelope import Refused, open_statement, seal_statement
-from mlcicd_assets.release.verdict import Digest, Line, Proof, Verdict
+from mlcicd_assets.release.envelope import Refused, seal_statement
+from mlcicd_assets.release.signatories import (
+    Signatory,
+    Trust,
+    open_signed,
+    require_other_eyes,
+    require_signatory,
+)
+from mlcicd_assets.release.verdict import ApprovalPolicy, Digest, Line, Proof, Verdict
 
 PREDICATE_TYPE = "https://github.com/mlcicd/mlcicd-assets/approval/v1"
 
@@ -36,7 +43,7 @@ class Approval(Proof):
 
 def needed(verdict: Verdict) -> bool:
     """Whether a person must approve before production."""
-    return verdict.risk == "high"
+    return verdict.policy.required
 
 
 def seal_approval(approval: Approval, private_key_pem: bytes) -> bytes:
@@ -45,30 +52,49 @@ def seal_approval(approval: Approval, private_key_pem: bytes) -> bytes:
     return seal_statement(PREDICATE_TYPE, approval.model, approval.digest, predicate, private_key_pem)
 
 
-def open_approval(envelope: bytes | None, trusted_keys: Sequence[bytes]) -> Approval:
+def open_approval(
+    envelope: bytes | None, trusted_keys: Sequence[bytes], approvers: Sequence[Signatory] = ()
+) -> Approval:
     """Prove the signature and read the decision, whatever it says; raises Refused."""
-    sealed = open_statement(envelope, trusted_keys, PREDICATE_TYPE)
+    return _opened(envelope, Trust(trusted_keys, approvers))[0]
+
+
+def _opened(envelope: bytes | None, trust: Trust) -> tuple[Approval, Signatory | None]:
+    sealed, signer = open_signed(envelope, trust, PREDICATE_TYPE)
     try:
-        return Approval.model_validate({**sealed.predicate, "model": sealed.model, "digest": sealed.digest})
+        found = Approval.model_validate({**sealed.predicate, "model": sealed.model, "digest": sealed.digest})
     except ValidationError as error:
         fields = ", ".join(".".join(str(part) for part in problem["loc"]) for problem in error.errors())
         raise Refused(f"the approval is not complete: {fields}") from error
+    return found, signer
 
 
 def authorise_approval(
-    envelope: bytes | None, trusted_keys: Sequence[bytes], *, verdict: Verdict, version: int, now: datetime
+    envelope: bytes | None,
+    trusted_keys: Sequence[bytes],
+    *,
+    verdict: Verdict,
+    version: int,
+    now: datetime,
+    approvers: Sequence[Signatory] = (),
+    declared: ApprovalPolicy | None = None,
 ) -> Approval | None:
     """The one decision whether production may have this version; None where no approval is needed.
 
     `verdict` comes from `verdict.authorise`. `now` (with offset) is the moment of promotion: an approval
-    limits when a version may be promoted, not how long it then serves. Raises Refused.
+    limits when a version may be promoted, not how long it then serves. `declared` is today's policy, where
+    the caller knows the declaration; it holds beside the one in the verdict. Raises Refused.
     """
-    if not needed(verdict):
+    policies = [one for one in (verdict.policy, declared) if one is not None]
+    if not any(policy.required for policy in policies):
         return None
     try:
-        approval = _decision(envelope, trusted_keys)
+        approval, signer = _decision(envelope, Trust(trusted_keys, approvers), verdict)
         _about(approval, verdict, version)
         _valid(approval, now)
+        for policy in policies:
+            require_signatory(policy, signer, approval.by, "approval")
+            require_other_eyes(policy, verdict, approval.by, "approval")
     except Refused as refused:
         raise Refused(
             f"{verdict.model} version {version} may not go to production: {refused}. "
@@ -77,10 +103,11 @@ def authorise_approval(
     return approval
 
 
-def _decision(envelope: bytes | None, trusted_keys: Sequence[bytes]) -> Approval:
+def _decision(envelope: bytes | None, trust: Trust, verdict: Verdict) -> tuple[Approval, Signatory | None]:
     if not envelope:
-        raise Refused("its risk is high and nobody has approved it")
-    return open_approval(envelope, trusted_keys)
+        why = "its risk is high" if verdict.risk == "high" else "a person's approval is declared"
+        raise Refused(f"{why} and nobody has approved it")
+    return _opened(envelope, trust)
 
 
 def _about(approval: Approval, verdict: Verdict, version: int) -> None:
@@ -93,7 +120,12 @@ def _about(approval: Approval, verdict: Verdict, version: int) -> None:
 def _valid(approval: Approval, now: datetime) -> None:
     if approval.decision != "approve":
         raise Refused(f"{approval.by} rejected it: {approval.reason}")
-    if now < datetime.fromisoformat(approval.at):
-        raise Refused(f"the approval is dated in the future, {approval.at}: check the clocks")
-    if now >= datetime.fromisoformat(approval.expires):
-        raise Refused(f"the approval of {approval.by} expired at {approval.expires}")
+    check_time(approval.at, approval.expires, now, f"the approval of {approval.by}")
+
+
+def check_time(at: str, expires: str, now: datetime, what: str) -> None:
+    """Refuse what is dated in the future or has expired."""
+    if now < datetime.fromisoformat(at):
+        raise Refused(f"{what} is dated in the future, {at}: check the clocks")
+    if now >= datetime.fromisoformat(expires):
+        raise Refused(f"{what} expired at {expires}")

@@ -6,7 +6,7 @@ across runs, hands and restarts.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -79,6 +79,14 @@ class ChampionVersion(Proof):
     digest: Digest
 
 
+class ApprovalPolicy(Proof):
+    """Which person must agree before production."""
+
+    required: bool
+    four_eyes: bool = False  # not the author of the commit
+    approvers: tuple[Line, ...] = ()  # people and teams with keys of their own; anybody when empty
+
+
 class Verdict(Proof):
     """All gates' results for one artifact, and what it was made of."""
 
@@ -93,11 +101,19 @@ class Verdict(Proof):
     champion: ChampionVersion | None
     run_id: Line
     issued_at: Line = Field(description="ISO 8601, UTC; the caller's clock.")
+    author: Line = ""  # of the commit; empty in verdicts from before it was kept
+    approval: ApprovalPolicy | None = None  # None in verdicts from before it could be declared
 
     @property
     def passed(self) -> bool:
         """Whether there is at least one gate and all of them passed."""
         return bool(self.gates) and all(gate.passed for gate in self.gates)
+
+    @property
+    def policy(self) -> ApprovalPolicy:
+        """What was declared when it was signed; a high risk asks for a person, whatever else it says."""
+        declared = self.approval or ApprovalPolicy(required=False)
+        return declared.model_copy(update={"required": declared.required or self.risk == "high"})
 
 
 def seal(verdict: Verdict, private_key_pem: bytes) -> bytes:
@@ -127,17 +143,19 @@ def authorise(
     model: str,
     digest: str,
     required_gates: Mapping[str, str] | None = None,
+    waived: Collection[str] = (),
 ) -> Verdict:
     """The one decision whether an artifact may go on; returns its verdict or raises Refused.
 
     `required_gates` (name: bound) are the gates as declared now, where the caller knows the declaration:
-    each must be in the verdict with the same bound.
+    each must be in the verdict with the same bound. `waived` are the gates that a proven override names:
+    nothing but these may have failed, and neither signature nor digest can be waived.
     """
     try:
         verdict = open_envelope(envelope, trusted_keys)
         _about(verdict, model, digest)
-        _passed(verdict)
-        _complete(verdict, required_gates or {})
+        _passed(verdict, waived)
+        _complete(verdict, required_gates or {}, waived)
     except Refused as refused:
         raise Refused(
             f"{model} {digest[:12]} is refused: {refused}. "
@@ -153,22 +171,24 @@ def _about(verdict: Verdict, model: str, digest: str) -> None:
         raise Refused(f"the verdict is about another artifact, {verdict.digest[:12]}")
 
 
-def _passed(verdict: Verdict) -> None:
+def _passed(verdict: Verdict, waived: Collection[str]) -> None:
     if not verdict.gates:
         raise Refused("the verdict has no gates")
     failed = [
         f"gate {gate.name!r} failed: value {'missing' if gate.value is None else f'{gate.value:g}'}, "
         f"bound {gate.bound}" + (f" ({gate.message})" if gate.message else "")
         for gate in verdict.gates
-        if not gate.passed
+        if not gate.passed and gate.name not in waived
     ]
     if failed:
         raise Refused("; ".join(failed))
 
 
-def _complete(verdict: Verdict, required: Mapping[str, str]) -> None:
+def _complete(verdict: Verdict, required: Mapping[str, str], waived: Collection[str]) -> None:
     judged = {gate.name: gate.bound for gate in verdict.gates}
     for name, bound in required.items():
+        if name in waived:
+            continue
         if name not in judged:
             raise Refused(f"gate {name!r} is declared ({bound}) but the verdict does not have it")
         if _normal(judged[name]) != _normal(bound):

@@ -1,11 +1,12 @@
 """A lake, records and keys in memory, small enough to read."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import timedelta
 
 import polars as pl
 
 from resources.content import canonical, content_hash
-from resources.protocols import Materialization, ResourceError, TableVersion
+from resources.protocols import Approver, Materialization, ResourceError, TableVersion
 
 
 class MemoryLake:
@@ -22,7 +23,9 @@ class MemoryLake:
         if partition in before and before[partition][0].content == content:
             return before[partition][0]
         written = TableVersion(table, partition, len(history), content, rows.height)
-        kept = {key: held for key, held in before.items() if key is not None and partition is not None}
+        kept: dict[str | None, tuple[TableVersion, pl.DataFrame]] = {
+            key: held for key, held in before.items() if key is not None and partition is not None
+        }
         history.append({**kept, partition: (written, rows)})
         return written
 
@@ -46,6 +49,21 @@ class MemoryLake:
         history = self.states.get(table, [])
         return {key: held[0] for key, held in history[-1].items()} if history else {}
 
+    def vacuum(
+        self, table: str, *, older_than: timedelta, keep: Collection[int] = (), dry_run: bool = True
+    ) -> list[str]:
+        """States have no age here: all that is not kept goes, when nothing may be young."""
+        history = self.states.get(table, [])
+        gone = [
+            number
+            for number in range(len(history) - 1)
+            if number not in keep and history[number] and not older_than
+        ]
+        if not dry_run:
+            for number in gone:
+                history[number] = {}
+        return [f"{table}@{number}" for number in gone]
+
     def table_version(self, table: str) -> int:
         if not self.states.get(table):
             raise ResourceError(f"{table} does not exist: materialize it first")
@@ -66,14 +84,22 @@ class MemoryRecords:
 
 
 class GivenKeys:
-    """One key pair."""
+    """One key pair of the pipeline; people's in `people` (who is trusted) and `private` (by name)."""
 
     def __init__(self, private: bytes, *trusted: bytes) -> None:
         self._private = private
         self._trusted = trusted
+        self.people: list[Approver] = []
+        self.private: dict[str, bytes] = {}
 
     def private_key(self) -> bytes:
         return self._private
 
     def trusted_keys(self) -> Sequence[bytes]:
         return self._trusted
+
+    def approvers(self) -> Sequence[Approver]:
+        return self.people
+
+    def approver_key(self, name: str) -> bytes | None:
+        return self.private.get(name)

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 from uuid import uuid4
 
-from resources.protocols import ModelVersion, ResourceError, Run
+from resources.protocols import ModelVersion, ResourceError, Run, RunAge
 
 
 @dataclass
@@ -22,6 +22,8 @@ class RecordedRun:
     params: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    parent: str | None = None
+    started: str = "2026-01-31T12:00:00+00:00"
 
 
 class FolderTracking:
@@ -32,10 +34,12 @@ class FolderTracking:
         self.runs: dict[str, RecordedRun] = {}
 
     @contextmanager
-    def run(self, experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
+    def run(
+        self, experiment: str, name: str, tags: Mapping[str, str], *, parent: str | None = None
+    ) -> Iterator[Run]:
         run = Run(uuid4().hex, "")
         run = replace(run, url=(self.root / run.id).as_uri())
-        recorded = self.runs[run.id] = RecordedRun(experiment, name, tags=dict(tags))
+        recorded = self.runs[run.id] = RecordedRun(experiment, name, tags=dict(tags), parent=parent)
         (self.root / run.id).mkdir(parents=True)
         try:
             yield run
@@ -93,6 +97,14 @@ class FolderTracking:
         self._recorded(run_id)
         return (self.root / run_id).as_uri()
 
+    def list_runs(self, experiment: str) -> list[RunAge]:
+        found = [(run.started, run_id) for run_id, run in self.runs.items() if run.experiment == experiment]
+        return [RunAge(run_id, started, self.runs[run_id].parent) for started, run_id in sorted(found)]
+
+    def delete(self, run_id: str) -> None:
+        shutil.rmtree(self.root / run_id, ignore_errors=True)
+        self.runs.pop(run_id, None)
+
     def _recorded(self, run_id: str) -> RecordedRun:
         if run_id not in self.runs:
             raise ResourceError(f"there is no run {run_id}")
@@ -106,6 +118,7 @@ class MemoryRegistry:
         self.tracking = tracking
         self._versions: dict[str, list[ModelVersion]] = {}
         self._aliases: dict[tuple[str, str], int] = {}
+        self._deleted: set[tuple[str, int]] = set()
         self._lock = Lock()
 
     def register(self, model: str, digest: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
@@ -125,7 +138,8 @@ class MemoryRegistry:
         return made
 
     def versions(self, model: str) -> list[ModelVersion]:
-        return [self._with_aliases(version) for version in reversed(self._versions.get(model, []))]
+        kept = [one for one in self._versions.get(model, []) if (model, one.version) not in self._deleted]
+        return [self._with_aliases(version) for version in reversed(kept)]
 
     def get(self, model: str, which: int | str) -> ModelVersion | None:
         if isinstance(which, int) or which.isdigit():
@@ -151,6 +165,14 @@ class MemoryRegistry:
         for path in ("package", "verdict.json"):
             self.tracking.fetch(found.run_id, path, into)
         return into
+
+    def delete_version(self, model: str, version: int) -> None:
+        found = self.get(model, version)
+        if found is None:
+            return
+        if found.aliases:
+            raise ResourceError(f"{model} version {version} is not deleted: it is {', '.join(found.aliases)}")
+        self._deleted.add((model, version))
 
     def _existing(self, model: str, version: int) -> ModelVersion:
         found = self.get(model, version)
