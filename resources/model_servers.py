@@ -1,5 +1,6 @@
 """The model servers of one folder: what each is started with, whether it is ready, and why it is not."""
 
+import json
 import re
 import shutil
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from resources.envoy import HOST
-from resources.protocols import LaunchRefused, Release, ResourceError, ServerStatus
+from resources.protocols import Approver, LaunchRefused, Release, ResourceError, ServerStatus
 from resources.proxy import get
 from resources.serving_state import Launched, write_whole
 from resources.supervisor import START_S, Process, Program, Supervisor
@@ -41,6 +42,10 @@ class ModelServers:
             shutil.copyfile(release.verdict, scratch / "verdict.json")
             if release.approval is not None:
                 shutil.copyfile(release.approval, scratch / "approval.json")
+            if release.override is not None:
+                shutil.copyfile(release.override, scratch / "override.json")
+            if release.approvers:
+                (scratch / "approvers.json").write_text(_people(release.approvers))
             (scratch / "trusted.pem").write_bytes(_joined(trusted_keys))
             shutil.rmtree(home, ignore_errors=True)
             scratch.rename(home)
@@ -70,6 +75,11 @@ class ModelServers:
             "port": server.port,
             "hold-refusal": START_S + 1,
             **({"approval": f"{place}/approval.json"} if server.approved else {}),
+            **{
+                name: f"{place}/{name}.json"
+                for name in ("override", "approvers")
+                if (self._folder / place / f"{name}.json").is_file()
+            },
         }
         flags = [f"--{name}={value}" for name, value in options.items()]
         # -P: the serving folder is the working directory and must not become a place to import from.
@@ -141,6 +151,12 @@ class ModelServers:
 
 def _joined(keys: Sequence[bytes]) -> bytes:
     return b"\n".join(key.strip() for key in keys) + b"\n"
+
+
+def _people(approvers: Sequence[Approver]) -> str:
+    return json.dumps(
+        [{"name": one.name, "key": one.key.decode(), "teams": list(one.teams)} for one in approvers]
+    )
 
 
 def check_name(release: Release) -> None:

@@ -168,7 +168,7 @@ class LocalServing:
             version=release.version,
             digest=release.digest,
             port=state.free_port(),
-            launched_at=before.launched_at if before else now,
+            launched_at=before.launched_at if before else release.authorised_at or now,
             approved=release.approval is not None,
         )
 

@@ -3,6 +3,7 @@
 The pipeline's key proves that a decision went through the pipeline; only their own key proves a person.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,27 @@ class Signatory(Protocol):
     def teams(self) -> Sequence[str]:
         """`team:risk`."""
         ...
+
+
+@dataclass(frozen=True)
+class Person:
+    """A signatory as a server reads it from a file."""
+
+    name: str
+    key: bytes
+    teams: tuple[str, ...] = ()
+
+
+def read_signatories(content: bytes) -> list[Person]:
+    """Read `[{"name": …, "key": PEM, "teams": […]}]`; raises Refused."""
+    try:
+        people = [
+            Person(str(one["name"]), str(one["key"]).encode(), tuple(map(str, one["teams"])))
+            for one in json.loads(content)
+        ]
+    except (ValueError, TypeError, KeyError) as error:
+        raise Refused(f"the file of approvers cannot be read ({type(error).__name__})") from error
+    return people
 
 
 @dataclass(frozen=True)

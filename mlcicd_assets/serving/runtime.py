@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlcicd_assets.ml.artifact.package import Package
+    from mlcicd_assets.release.authorisation import Proofs
+    from mlcicd_assets.release.signatories import Trust
     from mlcicd_assets.serving.application import App, InferenceService
 
 REFUSED = 78  # EX_CONFIG of sysexits: trying again changes nothing
@@ -64,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--package", type=Path, required=True, help="the package folder")
     add("--verdict", type=Path, required=True, help="its signed verdict")
-    add("--approval", type=Path, help="the signed approval, where the verdict's risk is high")
+    add("--approval", type=Path, help="the signed approval, where a person must agree")
+    add("--override", type=Path, help="the signed override, where a person waived a gate or the approval")
+    add("--approvers", type=Path, help="JSON of the people whose own signatures count")
     add("--trusted-keys", type=Path, required=True, help="PEM public keys, one after another")
     add("--model", required=True)
     add("--model-version", type=int, required=True)
@@ -103,22 +107,19 @@ def _say(line: str) -> None:
 def prove(args: argparse.Namespace) -> "Package":
     """Verify the package's bytes, its verdict and, where needed, its approval; raises RefusedToServe."""
     from mlcicd_assets.ml.artifact.package import PackageError, read_package
-    from mlcicd_assets.release.approval import authorise_approval
+    from mlcicd_assets.release.authorisation import authorise_artifact, authorise_production
     from mlcicd_assets.release.envelope import Refused
-    from mlcicd_assets.release.verdict import authorise
 
-    keys = _PEM.findall(_read(args.trusted_keys))
+    now = args.launched_at or datetime.now(UTC)
     try:
+        proofs, trust = _proofs(args), _trust(args)
         package = read_package(args.package, expected=args.digest)
-        verdict = authorise(_read(args.verdict), keys, model=args.model, digest=package.digest)
         if args.environment == "production":
-            authorise_approval(
-                _read(args.approval) if args.approval else None,
-                keys,
-                verdict=verdict,
-                version=args.model_version,
-                now=args.launched_at or datetime.now(UTC),
+            authorise_production(
+                proofs, trust, model=args.model, digest=package.digest, version=args.model_version, now=now
             )
+        else:
+            authorise_artifact(proofs, trust, model=args.model, digest=package.digest, now=now)
     except (PackageError, Refused) as error:
         raise RefusedToServe(str(error)) from error
     if package.signature.model != args.model:
@@ -126,6 +127,20 @@ def prove(args: argparse.Namespace) -> "Package":
             f"{args.package} holds the model {package.signature.model!r}, not {args.model!r}"
         )
     return package
+
+
+def _proofs(args: argparse.Namespace) -> "Proofs":
+    from mlcicd_assets.release.authorisation import Proofs
+
+    given = [_read(path) if path else None for path in (args.verdict, args.approval, args.override)]
+    return Proofs(*given)
+
+
+def _trust(args: argparse.Namespace) -> "Trust":
+    from mlcicd_assets.release.signatories import Trust, read_signatories
+
+    approvers = read_signatories(_read(args.approvers)) if args.approvers else ()
+    return Trust(_PEM.findall(_read(args.trusted_keys)), approvers)
 
 
 def _read(path: Path) -> bytes:
