@@ -13,7 +13,7 @@ from mlcicd_assets.ml.artifact.package import PackageError, read_package
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release.envelope import Refused
 from mlcicd_assets.release.run_files import PACKAGE, VERDICT, Candidate, candidate_pointer, champion_pointer
-from mlcicd_assets.release.verdict import Verdict, authorise
+from mlcicd_assets.release.verdict import ApprovalPolicy, Verdict, authorise
 from resources.protocols import Keys, Ledger, ModelVersion, Registry, ResourceError, Tracking
 
 
@@ -47,6 +47,14 @@ def required_gates(lane: ModelLane) -> dict[str, str]:
     from mlcicd_assets.ml.evaluation.gates import required
 
     return required(lane.model)
+
+
+def declared_policy(lane: ModelLane) -> ApprovalPolicy:
+    """Who must agree before production, as declared now."""
+    rule = lane.model.approval
+    return ApprovalPolicy(
+        required=lane.model.approval_needed, four_eyes=rule.four_eyes, approvers=tuple(rule.approvers)
+    )
 
 
 def prove(lane: ModelLane, keys: Keys, verdict: Path, digest: str) -> Verdict:

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from mlcicd_assets.assets.candidates import candidate, champion
+from mlcicd_assets.assets.candidates import candidate, champion, declared_policy
 from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.model_options import asset_options
 from mlcicd_assets.assets.recording import remember, require_unrefused
@@ -181,6 +181,8 @@ def verdict_of(
         champion=ChampionVersion(version=opponent.version, digest=opponent.digest) if opponent else None,
         run_id=run_id,
         issued_at=now.isoformat(timespec="seconds"),
+        author=" ".join(record.author.split()),
+        approval=declared_policy(lane),
     )
 
 

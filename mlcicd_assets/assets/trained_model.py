@@ -223,6 +223,7 @@ def make(lane: ModelLane, lake: Lake, material: Material, scratch: Path, revisio
             "seconds": round(seconds, 3),
             "commit": revision.commit,
             "dirty": revision.dirty,
+            "author": revision.author,
         }
     )
     about = [LABEL, *(f"_{name}" for name in [*dataset.keys, *dataset.protected])]

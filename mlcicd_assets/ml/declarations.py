@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from mlcicd_assets.ml.declared import BoundText, Declaration, DurationText, Name, Reference
+from mlcicd_assets.ml.governance import ApprovalRule, DataRetention, Retention
 from mlcicd_assets.ml.thresholds import parse_duration
 from mlcicd_assets.ml.watches import Watches
 
@@ -149,6 +150,7 @@ class DatasetDeclaration(Declaration):
     drift_page: Literal["drifted", "always", "never"] = Field(
         default="drifted", description="When the drift check draws Evidently's page."
     )
+    retention: DataRetention = DataRetention()
 
     @field_validator("checks")
     @classmethod
@@ -233,6 +235,8 @@ class ModelDeclaration(Declaration):
     risk: Literal["low", "medium", "high"] = Field(
         default="low", description="high: a person approves before production."
     )
+    approval: ApprovalRule = ApprovalRule()
+    retention: Retention = Retention()
     rollout: Rollout = Rollout()
     seed: int = Field(default=0, ge=0)
 
@@ -258,6 +262,17 @@ class ModelDeclaration(Declaration):
                 f"it is one of: {', '.join(sorted(METRICS))}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _high_risk_asks(self) -> "ModelDeclaration":
+        if self.risk == "high" and self.approval.required is False:
+            raise ValueError("with risk: high a person approves: leave approval.required out")
+        return self
+
+    @property
+    def approval_needed(self) -> bool:
+        """Whether a person must agree before production."""
+        return self.approval.required is True or self.risk == "high"
 
     @property
     def train_window(self) -> timedelta:

@@ -38,10 +38,10 @@ _DATA_FIELDS = {
 }
 _MODEL_FIELDS = {
     "trained_model": {"dataset", "estimator", "train", "holdout", "threshold", "seed"},
-    "evaluation_report": {"gates", "champion", "risk", "threshold"},
+    "evaluation_report": {"gates", "champion", "risk", "approval", "threshold"},
     "registered_model": set(),
     "staging_deployment": set(),
-    "deployment": {"rollout", "risk"},
+    "deployment": {"rollout", "risk", "approval"},
     "monitoring_report": set(),
 }
 # The functions of the framework that make a stage's result.

@@ -41,6 +41,7 @@ class TrainingRecord(BaseModel):
     seconds: float
     commit: str
     dirty: bool
+    author: str = ""  # of the commit: "Ada <ada@example.org>"
     tables: dict[str, int] = {}  # every table that was read, and its Delta version
     environment: Environment | None = None  # None in records from before it was captured
 

@@ -10,8 +10,17 @@ from mlcicd_assets.ml.declarations import DatasetDeclaration, ModelDeclaration
 
 # What people read, when things run, and what plays the upstream: no result depends on it.
 WITHOUT_EFFECT = {
-    DatasetDeclaration: {"name", "owner", "description", "partitions", "start", "upstream", "drift_page"},
-    ModelDeclaration: {"name", "owner", "description"},
+    DatasetDeclaration: {
+        "name",
+        "owner",
+        "description",
+        "partitions",
+        "start",
+        "upstream",
+        "drift_page",
+        "retention",
+    },
+    ModelDeclaration: {"name", "owner", "description", "retention"},
 }
 FIELDS = {
     DatasetDeclaration: code_versions._DATA_FIELDS,
