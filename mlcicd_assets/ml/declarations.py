@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mlcicd_assets.ml.declared import BoundText, Declaration, DurationText, Name, Reference
 from mlcicd_assets.ml.governance import ApprovalRule, DataRetention, Retention
+from mlcicd_assets.ml.rollouts import Rollout
 from mlcicd_assets.ml.thresholds import parse_duration
 from mlcicd_assets.ml.watches import Watches
 
@@ -206,15 +207,6 @@ class ChampionRule(Declaration):
 
     metric: str = Field(description="The metric on which both are compared.")
     non_inferiority: float = Field(default=0.0, ge=0, description="How much worse is still as good.")
-
-
-class Rollout(Declaration):
-    """How traffic moves to a new version."""
-
-    strategy: Literal["blue_green"] = "blue_green"
-    keep_warm: DurationText = Field(
-        default="30s", description="How long the old version stays ready after the switch."
-    )
 
 
 class ModelDeclaration(Declaration):
