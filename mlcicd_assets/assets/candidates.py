@@ -5,15 +5,18 @@ The ledger's pointers are the truth: `candidate/<model>` is the last training ru
 """
 
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 
+from mlcicd_assets.assets.proofs import ProofFiles, proof_files, trust_of
 from mlcicd_assets.ml.artifact.package import PackageError, read_package
 from mlcicd_assets.ml.catalogue import ModelLane
+from mlcicd_assets.release.authorisation import Authorised, authorise_artifact
 from mlcicd_assets.release.envelope import Refused
-from mlcicd_assets.release.run_files import PACKAGE, VERDICT, Candidate, candidate_pointer, champion_pointer
-from mlcicd_assets.release.verdict import ApprovalPolicy, Verdict, authorise
+from mlcicd_assets.release.run_files import PACKAGE, Candidate, candidate_pointer, champion_pointer
+from mlcicd_assets.release.verdict import ApprovalPolicy
 from resources.protocols import Keys, Ledger, ModelVersion, Registry, ResourceError, Tracking
 
 
@@ -57,35 +60,41 @@ def declared_policy(lane: ModelLane) -> ApprovalPolicy:
     )
 
 
-def prove(lane: ModelLane, keys: Keys, verdict: Path, digest: str) -> Verdict:
-    """Verify a verdict for exactly this digest and today's gates; raises Failure with the reason."""
+def prove(lane: ModelLane, keys: Keys, files: ProofFiles, digest: str) -> Authorised:
+    """Verify a verdict for exactly this digest and today's gates; raises Failure with the reason.
+
+    A gate that a proven override names may have failed; then the answer says so.
+    """
     try:
-        return authorise(
-            verdict.read_bytes() if verdict.is_file() else None,
-            keys.trusted_keys(),
+        return authorise_artifact(
+            files.read(),
+            trust_of(keys),
             model=lane.model.name,
             digest=digest,
+            now=datetime.now(UTC),
             required_gates=required_gates(lane),
+            declared=declared_policy(lane),
         )
     except Refused as refused:
         raise dg.Failure(str(refused), allow_retries=False) from refused
 
 
-def prove_run(lane: ModelLane, tracking: Tracking, keys: Keys, trained: Candidate, scratch: Path) -> Verdict:
-    """Fetch a run's package and verdict and verify both for its digest; raises Failure."""
+def prove_run(
+    lane: ModelLane, tracking: Tracking, keys: Keys, trained: Candidate, scratch: Path
+) -> Authorised:
+    """Fetch a run's package and proofs and verify them for its digest; raises Failure."""
     try:
         package = read_package(tracking.fetch(trained.run_id, PACKAGE, scratch), expected=trained.digest)
     except PackageError as error:
         raise dg.Failure(f"{lane.model.name}: refused: {error}", allow_retries=False) from error
-    try:
-        verdict = tracking.fetch(trained.run_id, VERDICT, scratch)
-    except ResourceError as error:
+    files = proof_files(tracking, judged=trained.run_id, scratch=scratch)
+    if files.verdict is None:
         raise dg.Failure(
-            f"{lane.model.name}: refused: there is no verdict for {trained.digest[:12]} ({error}). "
+            f"{lane.model.name}: refused: there is no verdict for {trained.digest[:12]}. "
             f"Materialize {lane.model.name}/evaluation_report first.",
             allow_retries=False,
-        ) from error
-    return prove(lane, keys, verdict, package.digest)
+        )
+    return prove(lane, keys, files, package.digest)
 
 
 def registered_candidate(

@@ -12,6 +12,7 @@ from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.lifecycle import mirror, standing_of
 from mlcicd_assets.assets.model_options import asset_options, remember_stage
 from mlcicd_assets.ml.catalogue import ModelLane
+from mlcicd_assets.release.authorisation import Authorised
 from mlcicd_assets.release.verdict import Verdict
 from resources.protocols import Keys, Ledger, ModelVersion, Records, Registry, Tracking
 
@@ -36,7 +37,8 @@ def registered_model(lane: ModelLane) -> dg.AssetsDefinition:
         started = time.perf_counter()
         trained = candidate(ledger, model)
         with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
-            verdict = prove_run(lane, tracking, keys, trained, Path(scratch))
+            proven = prove_run(lane, tracking, keys, trained, Path(scratch))
+        verdict = proven.verdict
         version = registry.register(model, trained.digest, trained.run_id, _lineage(lane, verdict))
         actor = f"run {context.run_id}"
         mirror(ledger, registry, model, actor)
@@ -48,17 +50,26 @@ def registered_model(lane: ModelLane) -> dg.AssetsDefinition:
                 actor=actor,
                 version=version.version,
                 digest=version.digest,
-                reason=f"{len(verdict.gates)} gates passed",
+                reason=_why(proven),
                 details={"run": trained.run_id},
             )
             mirror(ledger, registry, model, actor)
         remember_stage(context, records, lane, "registered_model", version.digest, started)
         return dg.MaterializeResult(
-            metadata=_shown(version, verdict, tracking.url(trained.run_id)),
+            metadata={
+                **_shown(version, verdict, tracking.url(trained.run_id)),
+                **({"override": _why(proven)} if proven.override else {}),
+            },
             data_version=dg.DataVersion(trained.digest),
         )
 
     return _registered_model
+
+
+def _why(proven: Authorised) -> str:
+    if proven.override is None:
+        return f"{len(proven.verdict.gates)} gates passed"
+    return f"OVERRIDE of {proven.override.waived} by {proven.override.by}: {proven.override.reason}"
 
 
 def _lineage(lane: ModelLane, verdict: Verdict) -> dict[str, str]:
@@ -69,7 +80,7 @@ def _lineage(lane: ModelLane, verdict: Verdict) -> dict[str, str]:
         "risk": lane.model.risk,
         "owner": lane.model.owner,
         "lifecycle": "development",
-        "verdict": "passed",
+        "verdict": "passed" if verdict.passed else "overridden",
         "holdout": f"{verdict.holdout.start} to {verdict.holdout.end}",
         **{f"data.{table}": f"version {version}" for table, version in tables.items()},
         **({"data.partitions": f"{partitions[0]} to {partitions[-1]}"} if partitions else {}),

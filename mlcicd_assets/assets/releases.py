@@ -7,11 +7,13 @@ import dagster as dg
 import numpy as np
 
 from mlcicd_assets.assets.candidates import candidate, prove
+from mlcicd_assets.assets.proofs import proof_files
 from mlcicd_assets.ml.artifact.package import PackageError, read_package
 from mlcicd_assets.ml.artifact.scoring import Scorer
 from mlcicd_assets.ml.catalogue import ModelLane
-from mlcicd_assets.release.run_files import APPROVAL, PACKAGE, VERDICT
+from mlcicd_assets.release.run_files import PACKAGE, VERDICT
 from mlcicd_assets.serving.client import predict
+from mlcicd_assets.serving.examination import first_answer_ms, single_requests, target_of
 from resources.protocols import Environment, Keys, Lake, Ledger, ModelVersion, Registry, Release, Tracking
 
 # JSON carries float32 scores without loss; what differs comes from the server's own arithmetic.
@@ -46,24 +48,27 @@ def prepare(
         raise dg.Failure(f"{lane.model.name}: refused: {error}", allow_retries=False) from error
     # The newest verdict on this package; the registry keeps the one it was first registered with.
     newest = candidate(ledger, lane.model.name)
-    verdict = tracking.fetch(newest.run_id, VERDICT, scratch / "newest")
-    prove(lane, keys, verdict, package.digest)
-    approval = _approval(tracking, version, scratch)
+    files = proof_files(tracking, judged=newest.run_id, registered=version.run_id, scratch=scratch / "proofs")
+    prove(lane, keys, files, package.digest)
     return Release(
         model=lane.model.name,
         version=version.version,
         digest=version.digest,
         package=folder / PACKAGE,
-        verdict=verdict,
+        verdict=files.verdict or folder / VERDICT,
         environment=environment,
-        approval=approval,
+        approval=files.approval,
+        override=files.override,
+        approvers=tuple(keys.approvers()),
     )
 
 
-def _approval(tracking: Tracking, version: ModelVersion, scratch: Path) -> Path | None:
-    if not tracking.has(version.run_id, APPROVAL):
-        return None
-    return tracking.fetch(version.run_id, APPROVAL, scratch)
+def first_answer(lane: ModelLane, lake: Lake, release: Release, address: str) -> float | None:
+    """Warm a server with a real record before it has traffic; milliseconds, None when it took too long."""
+    scorer = Scorer.load(release.package, expected=release.digest)
+    rows = lake.scan(lane.data.table("validated_data")).tail(1).collect()
+    target = target_of(address, scorer, lane.model.serving)
+    return first_answer_ms(target, single_requests(rows, scorer)[0])
 
 
 def sample_answers(lane: ModelLane, lake: Lake, release: Release, address: str) -> Answers:

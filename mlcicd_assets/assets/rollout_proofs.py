@@ -4,13 +4,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlcicd_assets.assets.proofs import proof_files, trust_of
 from mlcicd_assets.ml.artifact.package import PackageError, read_package
 from mlcicd_assets.ml.catalogue import ModelLane
-from mlcicd_assets.release.approval import authorise_approval
+from mlcicd_assets.release.authorisation import authorise_production
 from mlcicd_assets.release.envelope import Refused
 from mlcicd_assets.release.rollout import Target
-from mlcicd_assets.release.run_files import APPROVAL, PACKAGE, VERDICT
-from mlcicd_assets.release.verdict import authorise
+from mlcicd_assets.release.run_files import PACKAGE, VERDICT
 from resources.protocols import Release, ResourceError
 
 if TYPE_CHECKING:
@@ -32,20 +32,13 @@ def proven_release(lane: ModelLane, world: "World", target: Target, at: str, scr
         read_package(folder / PACKAGE, expected=target.digest)
     except PackageError as error:
         raise Refused(f"{model}: refused: {error}") from error
-    verdict = folder / VERDICT
-    if target.run and target.run != version.run_id:
-        verdict = world.tracking.fetch(target.run, VERDICT, scratch / "newest")
-    trusted = world.keys.trusted_keys()
-    proven = authorise(
-        verdict.read_bytes() if verdict.is_file() else None, trusted, model=model, digest=target.digest
-    )
-    approval = None
-    if world.tracking.has(version.run_id, APPROVAL):
-        approval = world.tracking.fetch(version.run_id, APPROVAL, scratch)
-    authorise_approval(
-        approval.read_bytes() if approval else None,
-        trusted,
-        verdict=proven,
+    judged = target.run or version.run_id
+    files = proof_files(world.tracking, judged=judged, registered=version.run_id, scratch=scratch / "proofs")
+    authorise_production(
+        files.read(),
+        trust_of(world.keys),
+        model=model,
+        digest=target.digest,
         version=target.version,
         now=datetime.fromisoformat(at),
     )
@@ -54,7 +47,10 @@ def proven_release(lane: ModelLane, world: "World", target: Target, at: str, scr
         version=target.version,
         digest=target.digest,
         package=folder / PACKAGE,
-        verdict=verdict,
+        verdict=files.verdict or folder / VERDICT,
         environment="production",
-        approval=approval,
+        approval=files.approval,
+        override=files.override,
+        approvers=tuple(world.keys.approvers()),
+        authorised_at=at,
     )

@@ -28,6 +28,10 @@ def _moment(value: str) -> str:
 Moment = Annotated[str, AfterValidator(_moment)]
 
 
+class AwaitsApproval(Refused):
+    """No decision stands: nobody has decided yet, or what was decided has expired."""
+
+
 class Approval(Proof):
     """Who decided what about one version, why, and until when the decision may be used."""
 
@@ -96,7 +100,7 @@ def authorise_approval(
             require_signatory(policy, signer, approval.by, "approval")
             require_other_eyes(policy, verdict, approval.by, "approval")
     except Refused as refused:
-        raise Refused(
+        raise type(refused)(
             f"{verdict.model} version {version} may not go to production: {refused}. "
             f"Run: mlcicd approve {verdict.model} {version} --by NAME --reason TEXT"
         ) from refused
@@ -106,7 +110,7 @@ def authorise_approval(
 def _decision(envelope: bytes | None, trust: Trust, verdict: Verdict) -> tuple[Approval, Signatory | None]:
     if not envelope:
         why = "its risk is high" if verdict.risk == "high" else "a person's approval is declared"
-        raise Refused(f"{why} and nobody has approved it")
+        raise AwaitsApproval(f"{why} and nobody has approved it")
     return _opened(envelope, trust)
 
 
@@ -124,8 +128,8 @@ def _valid(approval: Approval, now: datetime) -> None:
 
 
 def check_time(at: str, expires: str, now: datetime, what: str) -> None:
-    """Refuse what is dated in the future or has expired."""
+    """Refuse what is dated in the future, or (AwaitsApproval) has expired."""
     if now < datetime.fromisoformat(at):
         raise Refused(f"{what} is dated in the future, {at}: check the clocks")
     if now >= datetime.fromisoformat(expires):
-        raise Refused(f"{what} expired at {expires}")
+        raise AwaitsApproval(f"{what} expired at {expires}")

@@ -11,6 +11,7 @@ ESTIMATOR = "estimator.skops"
 HOLDOUT = "holdout.parquet"
 REPORT = "evaluation.html"
 APPROVAL = "approval.json"
+OVERRIDE = "override.json"
 
 
 def candidate_pointer(model: str) -> str:

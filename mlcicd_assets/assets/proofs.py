@@ -1,0 +1,49 @@
+"""The signed files that lie beside a version, and who is trusted: what every door asks with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlcicd_assets.release.authorisation import Proofs
+from mlcicd_assets.release.run_files import APPROVAL, OVERRIDE, VERDICT
+from mlcicd_assets.release.signatories import Trust
+from resources.protocols import Keys, Tracking
+
+
+@dataclass(frozen=True)
+class ProofFiles:
+    """Where the envelopes are; None where a run has none."""
+
+    verdict: Path | None
+    approval: Path | None
+    override: Path | None
+
+    def read(self) -> Proofs:
+        """As they are proven."""
+        return Proofs(*(path.read_bytes() if path else None for path in self._paths))
+
+    @property
+    def _paths(self) -> tuple[Path | None, Path | None, Path | None]:
+        return self.verdict, self.approval, self.override
+
+
+def trust_of(keys: Keys) -> Trust:
+    """The pipeline's keys and the people's, as they are trusted now."""
+    return Trust(keys.trusted_keys(), keys.approvers())
+
+
+def proof_files(
+    tracking: Tracking, *, judged: str, scratch: Path, registered: str | None = None
+) -> ProofFiles:
+    """Fetch verdict and override of the run that was judged, and the approval of the run that was registered.
+
+    Both are one run, unless the same package was trained again after it had been registered.
+    """
+    return ProofFiles(
+        verdict=_kept(tracking, judged, VERDICT, scratch / "judged"),
+        approval=_kept(tracking, registered or judged, APPROVAL, scratch / "registered"),
+        override=_kept(tracking, judged, OVERRIDE, scratch / "judged"),
+    )
+
+
+def _kept(tracking: Tracking, run_id: str, name: str, into: Path) -> Path | None:
+    return tracking.fetch(run_id, name, into) if tracking.has(run_id, name) else None
