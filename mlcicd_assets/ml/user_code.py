@@ -9,6 +9,10 @@ from types import CodeType, ModuleType
 from typing import Any
 
 
+# What the extra `torch` installs.
+_TORCH = {"torch", "skorch", "onnxscript"}
+
+
 class UserCodeError(ValueError):
     """A user's file that cannot be used; names file, line and remedy."""
 
@@ -80,10 +84,9 @@ def _module(source: bytes, file: str) -> ModuleType:
         del sys.modules[name]
         if isinstance(error, KeyboardInterrupt):
             raise
-        line = _line(error, file)
         raise UserCodeError(
-            f"{file}, line {line}: raised {type(error).__name__} on import: {error}; "
-            f"correct that line, then check with 'python {file}'"
+            f"{file}, line {_line(error, file)}: raised {type(error).__name__} on import: {error}; "
+            f"{_remedy(error, file)}"
         ) from error
     return module
 
@@ -98,6 +101,13 @@ def _compile(source: bytes, file: str) -> CodeType:
         ) from error
     except ValueError as error:  # null bytes
         raise UserCodeError(f"{file}: is not Python source ({error}); restore the file") from error
+
+
+def _remedy(error: BaseException, file: str) -> str:
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if missing in _TORCH:
+        return "networks need an optional part: pip install 'mlcicd-assets[torch]'"
+    return f"correct that line, then check with 'python {file}'"
 
 
 def _line(error: BaseException, file: str) -> int | str:

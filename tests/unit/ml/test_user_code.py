@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,3 +96,14 @@ def test_a_failed_import_leaves_nothing_behind(write: Write) -> None:
     path.with_name("ready").touch()
 
     assert load_function(path, "f")() == 1
+
+
+@pytest.mark.parametrize("missing", ["torch", "torch.nn", "skorch"])
+def test_a_missing_torch_names_what_installs_it(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    path = write(f"import {missing}\ndef estimator(): ...")
+
+    with pytest.raises(UserCodeError, match=r"pip install 'mlcicd-assets\[torch\]'"):
+        load_object(path, "estimator")
