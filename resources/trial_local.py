@@ -26,6 +26,7 @@ class LocalTrial:
         self.headers: Mapping[str, str] = {"authorization": f"Bearer {token}"}
         self.address = ""
         self.cold_start_s = 0.0
+        self._kept: list[str] = []  # its words, when the log is gone with the trial
 
     def tell(self, token: str) -> None:
         """Hand over the token, by its standard input: neither arguments nor environment show it to others."""
@@ -83,8 +84,11 @@ class LocalTrial:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._kept = self._lines()
 
     def _lines(self) -> list[str]:
+        if not self._log.exists():
+            return self._kept
         text = self._log.read_text(errors="replace")
         return [line.strip() for line in text.splitlines() if line.strip()]
 

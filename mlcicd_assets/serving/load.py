@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 WARM_UP = 50
+_GIVE_UP = 5  # failures in a row, after which a client asks no more
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ def closed_loop(
     until = time.perf_counter() + at_most_s
 
     def ask(client: Client) -> None:
-        while (turn := next(turns)) < requests and time.perf_counter() < until:
-            client.ask(bodies[turn % len(bodies)])
+        failed = 0
+        while (turn := next(turns)) < requests and time.perf_counter() < until and failed < _GIVE_UP:
+            failed = 0 if client.ask(bodies[turn % len(bodies)]) else failed + 1
 
     return _all(target, concurrency, ask)
 

@@ -48,6 +48,8 @@ attributes:
   gates: {roc_auc: ">= 0.70", brier: "<= 0.25"}
   champion: {metric: roc_auc, non_inferiority: 0.01}
   rollout: {keep_warm: 1s}
+  # Faked servers need no long look.
+  serving: {requests: 120, concurrency: 2, rate: 40, load: 500ms}
 """
 _CONTRACTS = """
 import pandera.polars as pa

@@ -86,3 +86,20 @@ def _in_unit(cost: TrainingCost, unit: str, rates: Rates | None) -> float | None
     if unit == GPU_HOURS:
         return cost.gpu_seconds / 3600
     return money(cost, rates) if rates and unit == rates.currency else None
+
+
+def metrics_of(cost: TrainingCost, rates: Rates | None) -> dict[str, float]:
+    """As a tracked run keeps them."""
+    found = {name: value for name, value in values(cost, None, rates).items() if value is not None}
+    return {**found, **({COST: money(cost, rates)} if rates else {})}
+
+
+def described(cost: TrainingCost, rates: Rates | None) -> dict[str, str | float]:
+    """For people."""
+    price = {"training cost": f"{money(cost, rates):.4f} {rates.currency}"} if rates else {}
+    return {
+        "training CPU seconds": cost.cpu_seconds,
+        "training GPU seconds": cost.gpu_seconds,
+        "training memory (MB)": cost.peak_memory_mb,
+        **price,
+    }
