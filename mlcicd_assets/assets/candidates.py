@@ -10,13 +10,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from mlcicd_assets.assets.proofs import ProofFiles, proof_files, trust_of
+from mlcicd_assets.assets.proofs import ProofFiles, declared_policy, proof_files, trust_of
 from mlcicd_assets.ml.artifact.package import PackageError, read_package
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release.authorisation import Authorised, authorise_artifact
 from mlcicd_assets.release.envelope import Refused
 from mlcicd_assets.release.run_files import PACKAGE, Candidate, candidate_pointer, champion_pointer
-from mlcicd_assets.release.verdict import ApprovalPolicy
 from resources.protocols import Keys, Ledger, ModelVersion, Registry, ResourceError, Tracking
 
 
@@ -50,14 +49,6 @@ def required_gates(lane: ModelLane) -> dict[str, str]:
     from mlcicd_assets.ml.evaluation.gates import required
 
     return required(lane.model)
-
-
-def declared_policy(lane: ModelLane) -> ApprovalPolicy:
-    """Who must agree before production, as declared now."""
-    rule = lane.model.approval
-    return ApprovalPolicy(
-        required=lane.model.approval_needed, four_eyes=rule.four_eyes, approvers=tuple(rule.approvers)
-    )
 
 
 def prove(lane: ModelLane, keys: Keys, files: ProofFiles, digest: str) -> Authorised:

@@ -9,8 +9,8 @@ from typing import Any
 
 import dagster as dg
 
-from mlcicd_assets.assets.candidates import declared_policy, required_gates
-from mlcicd_assets.assets.proofs import ProofFiles, trust_of
+from mlcicd_assets.assets.candidates import required_gates
+from mlcicd_assets.assets.proofs import ProofFiles, declared_policy, trust_of
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release.approval import AwaitsApproval
 from mlcicd_assets.release.authorisation import Authorised, authorise_production

@@ -10,9 +10,10 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from mlcicd_assets.assets.candidates import candidate, champion, declared_policy
+from mlcicd_assets.assets.candidates import candidate, champion
 from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.model_options import asset_options
+from mlcicd_assets.assets.proofs import declared_policy
 from mlcicd_assets.assets.recording import remember, require_unrefused
 from mlcicd_assets.ml.artifact.package import Package, PackageError, read_package
 from mlcicd_assets.ml.artifact.parity import align

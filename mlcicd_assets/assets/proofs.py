@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release.authorisation import Proofs
 from mlcicd_assets.release.run_files import APPROVAL, OVERRIDE, VERDICT
 from mlcicd_assets.release.signatories import Trust
+from mlcicd_assets.release.verdict import ApprovalPolicy
 from resources.protocols import Keys, Tracking
 
 
@@ -29,6 +31,14 @@ class ProofFiles:
 def trust_of(keys: Keys) -> Trust:
     """The pipeline's keys and the people's, as they are trusted now."""
     return Trust(keys.trusted_keys(), keys.approvers())
+
+
+def declared_policy(lane: ModelLane) -> ApprovalPolicy:
+    """Who must agree before production, as declared now."""
+    rule = lane.model.approval
+    return ApprovalPolicy(
+        required=lane.model.approval_needed, four_eyes=rule.four_eyes, approvers=tuple(rule.approvers)
+    )
 
 
 def proof_files(

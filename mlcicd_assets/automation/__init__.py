@@ -11,7 +11,8 @@ def automation() -> "dg.Definitions":
     # Here, so that staleness can be asked for without Dagster.
     import dagster as dg
 
+    from mlcicd_assets.automation.approvals import approvals_sensor, decision_job
     from mlcicd_assets.automation.backtests import backtest_job
     from mlcicd_assets.automation.stale_sensor import stale_sensor
 
-    return dg.Definitions(jobs=[backtest_job()], sensors=[stale_sensor()])
+    return dg.Definitions(jobs=[backtest_job(), decision_job()], sensors=[approvals_sensor(), stale_sensor()])

@@ -9,13 +9,16 @@ from typer.core import TyperGroup
 
 from mlcicd_assets.cli import (
     approvals,
+    audit,
     backtest,
     doctor,
     impact,
     init,
+    keys,
     land,
     predict,
     register,
+    repair,
     serve,
     stale,
     status,
@@ -107,6 +110,10 @@ app.command("predict")(predict.predict)
 app.command("verify")(verify.verify)
 app.command("approve")(approvals.approve)
 app.command("reject")(approvals.reject)
+app.command("override")(approvals.override)
+app.command("audit")(audit.audit)
+app.command("repair")(repair.repair)
+app.add_typer(keys.app, name="keys")
 app.add_typer(serve.app, name="serve")
 app.command("land")(land.land)
 app.command("register")(register.register)

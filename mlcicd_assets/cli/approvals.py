@@ -1,8 +1,8 @@
-"""`mlcicd approve` and `mlcicd reject`: a person's signed decision about one version."""
+"""`mlcicd approve`, `reject` and `override`: a person's signed decision about a release."""
 
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,16 +10,16 @@ from mlcicd_assets.cli.output import Json, print_json
 from mlcicd_assets.cli.session import Session, session_of
 
 if TYPE_CHECKING:
-    from mlcicd_assets.release.approval import Approval
+    from mlcicd_assets.assets.decisions import Desk, Signed
 
 Model = Annotated[str, typer.Argument(help="A declared model.")]
 Version = Annotated[int, typer.Argument(min=1, help="The registered version.")]
 By = Annotated[str, typer.Option("--by", help="Who decides: a name or an e-mail address.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why.")]
-Expires = Annotated[str, typer.Option("--expires", help="How long the decision may be used: 7d, 12h.")]
-
-# A rejection stands until somebody approves.
-_NEVER = "36500d"
+Expires = Annotated[
+    str,
+    typer.Option("--expires", help="How long it may be used for a release: 12h. At most as declared."),
+]
 
 
 def approve(
@@ -28,14 +28,20 @@ def approve(
     version: Version,
     by: By,
     reason: Reason,
-    expires: Expires = "7d",
+    expires: Expires = "",
     as_json: Json = False,
 ) -> None:
     """Approve a version for production, signed."""
-    approval = decide(session_of(context), model, version, "approve", by=by, reason=reason, expires=expires)
-    _tell(
-        approval, as_json, f"release it with: dagster asset materialize --select 'key:\"{model}/deployment\"'"
+    from mlcicd_assets.assets.decisions import decide
+
+    session = session_of(context)
+    with _plainly():
+        signed = decide(desk_of(session, model), version, "approve", by=by, reason=reason, expires=expires)
+    then = (
+        f"the sensor 'approvals' releases it; without it: "
+        f"dagster asset materialize -f definitions.py --select 'key:\"{model}/deployment\"'"
     )
+    _tell(signed, as_json, f"version {version} approved", then)
 
 
 def reject(
@@ -47,9 +53,75 @@ def reject(
     as_json: Json = False,
 ) -> None:
     """Reject a version: production refuses it."""
+    from mlcicd_assets.assets.decisions import decide
+
     session = session_of(context)
-    approval = decide(session, model, version, "reject", by=by, reason=reason, expires=_NEVER)
-    _tell(approval, as_json, _consequence(session, model, version))
+    with _plainly():
+        signed = decide(desk_of(session, model), version, "reject", by=by, reason=reason)
+    _tell(signed, as_json, f"version {version} rejected", _consequence(session, model, version))
+
+
+def override(
+    context: typer.Context,
+    model: Model,
+    by: By,
+    reason: Reason,
+    version: Annotated[
+        int | None, typer.Argument(min=1, help="The registered version; the last trained package without.")
+    ] = None,
+    gates: Annotated[str, typer.Option("--gates", help="The gates to waive, by name: roc_auc,brier.")] = "",
+    approval: Annotated[
+        bool, typer.Option("--approval", help="Waive the person's approval as well.")
+    ] = False,
+    expires: Annotated[str, typer.Option("--expires", help="At most 24h.")] = "4h",
+    as_json: Json = False,
+) -> None:
+    """Emergency: let one exact artifact past the gates named, or past approval. Loud, signed, short."""
+    from mlcicd_assets.assets.decisions import override as waive
+
+    session = session_of(context)
+    named = [name.strip() for name in gates.split(",") if name.strip()]
+    with _plainly():
+        signed = waive(
+            desk_of(session, model),
+            version,
+            named,
+            approval=approval,
+            by=by,
+            reason=reason,
+            expires=expires,
+        )
+    waived = getattr(signed.decision, "waived", "")
+    typer.echo(
+        f"OVERRIDE: {model} {signed.decision.digest[:12]}: {waived} waived by {by}: {reason}", err=True
+    )
+    then = "it holds for this digest alone; the sensor 'approvals' goes on with the release"
+    _tell(signed, as_json, f"{waived} waived", then)
+
+
+def desk_of(session: Session, model: str) -> "Desk":
+    """Where this session decides about a model."""
+    from mlcicd_assets.assets.decisions import Desk
+
+    return Desk(
+        lane=session.model(model),
+        registry=session.registry,
+        tracking=session.tracking,
+        ledger=session.ledger,
+        keys=session.keys,
+        now=session.now(),
+    )
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """A decision that was given wrong is bad usage, not a refusal."""
+    from mlcicd_assets.assets.decisions import BadDecision
+
+    try:
+        yield
+    except BadDecision as error:
+        raise typer.BadParameter(f"--{error}") from error
 
 
 def _consequence(session: Session, model: str, version: int) -> str:
@@ -60,92 +132,14 @@ def _consequence(session: Session, model: str, version: int) -> str:
     return "production refuses it from now on"
 
 
-def decide(
-    session: Session,
-    model: str,
-    number: int,
-    decision: Literal["approve", "reject"],
-    *,
-    by: str,
-    reason: str,
-    expires: str,
-) -> "Approval":
-    """Sign a decision, keep it with the version's run, and write it to the ledger.
-
-    Raises Refused where the version's own proof does not hold: nobody can approve what failed its gates.
-    """
-    from mlcicd_assets.cli.proofs import awaits_person, fetched, prove_package, prove_verdict
-    from mlcicd_assets.release.approval import seal_approval
-    from mlcicd_assets.release.run_files import APPROVAL
-    from resources.protocols import ResourceError
-
-    session.model(model)
-    version = session.registry.get(model, number)
-    if version is None:
-        raise ResourceError(f"the registry has no version {number} of {model}; see 'mlcicd status {model}'")
-    with fetched(session, version) as found:
-        prove_package(found)
-        verdict = prove_verdict(session, found)
-    if not awaits_person(verdict):
-        raise ResourceError(f"{model} version {number} is of {verdict.risk} risk: no person is asked")
-    approval = _decision(session, model, number, version.digest, decision, by, reason, expires)
-    with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
-        file = Path(scratch) / APPROVAL
-        file.write_bytes(seal_approval(approval, session.keys.private_key()))
-        session.tracking.store(version.run_id, file, "")
-    session.ledger.append(
-        "approved" if decision == "approve" else "rejected",
-        model,
-        actor=approval.by,
-        reason=approval.reason,
-        version=number,
-        digest=version.digest,
-        details={"expires": approval.expires},
-    )
-    return approval
-
-
-def _decision(
-    session: Session,
-    model: str,
-    number: int,
-    digest: str,
-    decision: Literal["approve", "reject"],
-    by: str,
-    reason: str,
-    expires: str,
-) -> "Approval":
-    from pydantic import ValidationError
-
-    from mlcicd_assets.ml.thresholds import parse_duration
-    from mlcicd_assets.release.approval import Approval
-
-    try:
-        until = session.now() + parse_duration(expires)
-    except ValueError as error:
-        raise typer.BadParameter(f"--expires: {error}") from error
-    try:
-        return Approval(
-            model=model,
-            version=number,
-            digest=digest,
-            decision=decision,
-            by=by.strip(),
-            reason=reason.strip(),
-            at=session.now().isoformat(timespec="seconds"),
-            expires=until.isoformat(timespec="seconds"),
-        )
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise typer.BadParameter(f"--{problem['loc'][0]}: {problem['msg']}") from error
-
-
-def _tell(approval: "Approval", as_json: bool, then: str) -> None:
+def _tell(signed: "Signed", as_json: bool, what: str, then: str) -> None:
+    decision = signed.decision
     if as_json:
-        print_json(approval.model_dump(mode="json"))
+        print_json({**decision.model_dump(mode="json"), "signed_by": signed.signed_by})
         return
-    verb = "approved" if approval.decision == "approve" else "rejected"
-    typer.echo(
-        f"{approval.model} version {approval.version} ({approval.digest[:12]}) {verb} by {approval.by}"
-    )
+    typer.echo(f"{decision.model} {what} by {decision.by} ({decision.digest[:12]})")
+    if signed.signer is None:
+        typer.echo("signed by the pipeline's key: it says who decided, but proves it not (mlcicd keys new)")
+    else:
+        typer.echo(f"signed by {signed.signed_by}")
     typer.echo(then)

@@ -24,6 +24,21 @@ def champion_pointer(model: str) -> str:
     return f"champion/{model}"
 
 
+def decision_pointer(model: str, digest: str) -> str:
+    """The ledger's pointer to the person's decision that stands for an artifact, by its envelope's hash."""
+    return f"decision/{model}/{digest}"
+
+
+def override_pointer(model: str, digest: str) -> str:
+    """The ledger's pointer to the override that stands for an artifact, by its envelope's hash."""
+    return f"override/{model}/{digest}"
+
+
+def retention_pointer(model: str, digest: str) -> str:
+    """The ledger's pointer that retention sets before it deletes an artifact; set, it is never taken back."""
+    return f"retention/{model}/{digest}"
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A trained package and the run that made it."""

@@ -37,6 +37,8 @@ def arguments(release: Release, folder: Path, *, keys: bytes = PUBLIC, **changes
         "package": release.package,
         "verdict": release.verdict,
         "approval": release.approval,
+        "override": release.override,
+        "approvers": None,
         "trusted_keys": folder / "keys.pem",
         "model": release.model,
         "model_version": release.version,
