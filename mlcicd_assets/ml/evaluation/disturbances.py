@@ -8,6 +8,7 @@ import polars as pl
 
 from mlcicd_assets.ml.artifact.package import Column
 from mlcicd_assets.ml.artifact.scoring import ScoringError
+from mlcicd_assets.ml.evaluation.bootstrap import Ranked, bootstrap
 from mlcicd_assets.ml.evaluation.delong import components, standard_error
 from mlcicd_assets.ml.evaluation.evidence import Evidence
 from mlcicd_assets.ml.evaluation.perturbations import (
@@ -164,6 +165,11 @@ class Laboratory:
             half = critical(CONFIDENCE) * standard_error(self.truth, parts)
             return apart - half, apart + half
         how = Sampling(CONFIDENCE, _RESAMPLES, self.seed)
+        if self.metric == "average_precision":  # alone, for all metrics resampled take five times longer
+            ranked = [Ranked(self.truth == 1, one, []) for one in (self.clean, scores)]
+            drawn = bootstrap(ranked, rows=len(self.truth), resamples=_RESAMPLES, seed=self.seed)
+            low, high = np.quantile(drawn[0][0] - drawn[1][0], how.ends)
+            return float(low), float(high)
         pair = Judged(self.target, self.clean), Judged(self.target, scores)
         found = spreads(self.truth, *pair, how).get(self.metric)
         return found.difference if found else None

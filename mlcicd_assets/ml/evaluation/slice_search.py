@@ -172,7 +172,10 @@ def _code(column: pl.Series, order: np.ndarray, minimum: int) -> _Coded:
 
 
 def _categories(column: pl.Series, minimum: int) -> tuple[np.ndarray, list[Part]]:
-    texts = column.cast(pl.String)
+    whole = (
+        column.dtype.is_float() and (column.drop_nulls().is_finite() & (column.drop_nulls() % 1 == 0)).all()
+    )
+    texts = (column.cast(pl.Int64) if whole else column).cast(pl.String)  # 2, not 2.0
     frequent = texts.value_counts(name="rows").drop_nulls().filter(pl.col("rows") >= minimum)
     names = frequent[column.name].sort().to_list()
     known = {name: code for code, name in enumerate(names, start=1)}
