@@ -23,6 +23,7 @@ from resources.protocols import (
     Keys,
     Ledger,
     Registry,
+    Release,
     ResourceError,
     ServerStatus,
     ServingTarget,
@@ -45,14 +46,20 @@ class ChampionMoved(Refused):
     """The champion is neither the version that this rollout began with nor the one that it brings."""
 
 
-class Actions:
-    """Performs the actions of one model's rollouts."""
+Prover = Callable[[ModelLane, World, Target, str, Path], Release]
 
-    def __init__(self, lane: ModelLane, world: World, clock: Callable[[], datetime]) -> None:
+
+class Actions:
+    """Performs the actions of one model's rollouts; `proven` fetches a version and raises Refused."""
+
+    def __init__(
+        self, lane: ModelLane, world: World, clock: Callable[[], datetime], proven: Prover = proven_release
+    ) -> None:
         self.lane = lane
         self.model = lane.model.name
         self.world = world
         self.clock = clock
+        self._proven = proven
 
     def perform(self, action: Action, state: State, text: str) -> None:
         """Do it; `text` is the state as the ledger's pointer holds it.
@@ -113,7 +120,7 @@ class Actions:
         # An approval limits when a version may be promoted, not how long it then serves.
         at = promoted.at if promoted else self.clock().isoformat()
         with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
-            release = proven_release(self.lane, self.world, target, at, Path(scratch))
+            release = self._proven(self.lane, self.world, target, at, Path(scratch))
             if launch:
                 self.world.serving.launch(release, self.world.keys.trusted_keys())
 
@@ -222,7 +229,7 @@ def heal(actions: Actions, state: State | None) -> list[str]:
     """Give the proxy the shares that the ledger and the rollout say, where it has others; what was done."""
     champion, serving, model = actions.champion(), actions.world.serving, actions.model
     wanted = machine.wanted(state, champion)
-    if wanted is None or champion is None or (state and state.pending) or not serving.status().running:
+    if wanted is None or champion is None or not serving.status().running:
         return []
     mirrored = {wanted.mirror[0]: wanted.mirror[1]} if wanted.mirror else {}
     routed = dict(serving.routes("production", model))

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from mlcicd_assets.assets.rollout_actions import Actions, World, heal
+from mlcicd_assets.assets.rollout_actions import Actions, Prover, World, heal
 from mlcicd_assets.assets.rollout_plan import describe, plan_of
+from mlcicd_assets.assets.rollout_proofs import proven_release
 from mlcicd_assets.assets.rollout_windows import analysis_of, reading
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release import rollout as machine
@@ -56,11 +57,12 @@ class Rollouts:
         *,
         clock: Callable[[], datetime] = utc_now,
         observer: Callable[[str], None] = _nobody,
+        proven: Prover = proven_release,
     ) -> None:
         self.lane = lane
         self.model = lane.model.name
         self.world = world
-        self.actions = Actions(lane, world, clock)
+        self.actions = Actions(lane, world, clock, proven)
         self.clock = clock
         self._observer = observer
 
@@ -157,8 +159,9 @@ class Rollouts:
         """
         text = self.world.ledger.pointer(rollout_pointer(self.model))
         state = parse(text)
-        if state is None or text is None or state.ended:
+        if state is None or text is None or not state.pending:
             heal(self.actions, state)
+        if state is None or text is None or state.ended:
             return state
         try:
             seen = self._perform(state, text) if state.pending else self._look(state)
@@ -169,7 +172,6 @@ class Rollouts:
             return self.state()
         if seen.failure:
             raise ResourceError(f"{self.describe(state)}: {seen.failure}")
-        heal(self.actions, state)
         return state
 
     def run(

@@ -29,7 +29,9 @@ AtMost = Annotated[BoundText, AfterValidator(_at_most)]
 class Slo(Declaration):
     """What the new version is held to during a rollout, beside not failing more often than the champion."""
 
-    error_rate: AtMost | None = Field(default=None, description="Share of requests that may fail.")
+    error_rate: AtMost | None = Field(
+        default="<= 0.01", description="Share of requests that may fail; the default is Flagger's."
+    )
     latency_p99_ms: AtMost | None = None
     p99_ratio: AtMost | None = Field(default="<= 2", description="Its p99 over the champion's.")
     psi: AtMost | None = Field(
