@@ -1,7 +1,9 @@
-"""Envoy's configuration and statistics as plain data: nothing here touches a file, a port or a clock.
+"""Envoy's configuration as plain data: nothing here touches a file, a port or a clock.
 
-One listener per environment, one cluster per launched version, one route per model with a share for each
-version. Clusters, listeners, endpoints and routes are files that Envoy watches (xDS over the file system):
+One listener per environment, and three clusters per launched version, because policies and counts belong to a
+cluster: one for the version that is relied on, one for it as a canary (another version answers when it
+fails), one for the copies that it gets as a shadow. Clusters, listeners, endpoints and routes are files that
+Envoy watches (xDS over the file system):
 https://www.envoyproxy.io/docs/envoy/latest/configuration/overview/examples
 """
 
@@ -12,14 +14,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from resources.protocols import Environment
+from resources.traffic import LATENCY_BOUNDS_MS
 
-Shares = Mapping[str, Mapping[int, int]]  # model -> version -> percent
 HOST = "127.0.0.1"
 # The model server keeps idle connections for 75 s: the side that sends must be the one that closes.
 IDLE = "60s"
 # A request may wait this long for one answer (a large batch), and this long in all.
 TRY = "10s"
 WHOLE = "30s"
+# Patience with a canary, unless its model declares otherwise; then the stable version is asked as well.
+CANARY_S = 1.0
+# Copies under way to a shadow; more of them fail at once instead of piling up behind a slow one.
+_COPIES = 64
+HEADERS = "envoy.filters.http.header_mutation"
+# As much as a server takes: what is not kept cannot be asked again.
+BODY = 32 * 1024 * 1024
 
 _TYPE = "type.googleapis.com/envoy."
 _HTTP = f"{_TYPE}extensions.filters.http"
@@ -40,11 +49,22 @@ class Backend:
     model: str
     version: int
     port: int
+    answer_within_s: float = CANARY_S  # as a canary
 
     @property
     def cluster(self) -> str:
         """The name of its cluster, and of its file of endpoints."""
         return f"{self.environment}-{self.model}-{self.version}"
+
+    @property
+    def canary(self) -> str:
+        """The cluster that has another version to fall back on, and its file of endpoints."""
+        return f"{self.cluster}-canary"
+
+    @property
+    def shadow(self) -> str:
+        """The cluster that gets copies of requests."""
+        return f"{self.cluster}-shadow"
 
 
 def bootstrap(folder: str, admin_port: int) -> dict[str, Any]:
@@ -54,6 +74,11 @@ def bootstrap(folder: str, admin_port: int) -> dict[str, Any]:
         "node": {"id": "mlcicd", "cluster": "mlcicd"},
         "admin": {"address": _address(admin_port)},
         "stats_flush_interval": "1s",
+        "stats_config": {
+            "histogram_bucket_settings": [
+                {"match": {"suffix": "upstream_rq_time"}, "buckets": list(LATENCY_BOUNDS_MS)}
+            ]
+        },
         "dynamic_resources": {
             "cds_config": _watch(f"{folder}/cds.json"),
             "lds_config": _watch(f"{folder}/lds.json"),
@@ -87,28 +112,15 @@ def _address(port: int) -> dict[str, Any]:
 
 
 def clusters(folder: str, backends: Iterable[Backend]) -> dict[str, Any]:
-    """One cluster per launched version, health-checked; its endpoints come from a file of their own."""
-    return versioned([_cluster(folder, backend) for backend in backends])
+    """Three clusters per launched version, whatever it is used as: so no count is lost when that changes."""
+    kinds = (_relied_on, _canary, _shadow)
+    return versioned([kind(folder, backend) for backend in backends for kind in kinds])
 
 
-def _cluster(folder: str, backend: Backend) -> dict[str, Any]:
-    options = f"{_TYPE}extensions.upstreams.http.v3.HttpProtocolOptions"
+def _relied_on(folder: str, backend: Backend) -> dict[str, Any]:
     return {
-        "@type": f"{_TYPE}config.cluster.v3.Cluster",
-        "name": backend.cluster,
-        "type": "EDS",
-        "eds_cluster_config": {"eds_config": _watch(f"{folder}/{backend.cluster}.eds.json")},
-        "connect_timeout": "1s",
-        "health_checks": [
-            {
-                "timeout": "2s",
-                "interval": "1s",
-                "no_traffic_interval": "1s",
-                "unhealthy_threshold": 3,
-                "healthy_threshold": 1,
-                "http_health_check": {"path": f"/v2/models/{backend.model}/ready"},
-            }
-        ],
+        **_cluster(folder, backend.cluster, backend.cluster),
+        "health_checks": [_health_check(backend)],
         "outlier_detection": {
             "consecutive_gateway_failure": 5,
             "base_ejection_time": "1s",
@@ -116,22 +128,85 @@ def _cluster(folder: str, backend: Backend) -> dict[str, Any]:
         },
         # The default of 3 retries under way would give up at once when a busy server restarts.
         "circuit_breakers": {"thresholds": [{"max_retries": 1024}]},
+    }
+
+
+def _canary(folder: str, backend: Backend) -> dict[str, Any]:
+    priorities = f"{_TYPE}extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
+    retries = {
+        "retry_on": "5xx",  # resets, refused connections and timeouts as well
+        "num_retries": 3,
+        "retry_back_off": {"base_interval": "0.01s", "max_interval": "0.1s"},
+        # A retry within one cluster goes to the same host, unless it is told to try the next priority.
+        "retry_priority": {
+            "name": "envoy.retry_priorities.previous_priorities",
+            "typed_config": {"@type": priorities, "update_frequency": 1},
+        },
+    }
+    return {
+        **_cluster(folder, backend.canary, backend.canary, retry_policy=retries),
+        "health_checks": [_health_check(backend)],
+        "outlier_detection": {
+            "consecutive_5xx": 5,
+            "base_ejection_time": "1s",
+            "max_ejection_time": "10s",
+            "max_ejection_percent": 100,
+        },
+        # With panic, an ejected canary would get its requests all the same. With the default window, a worker
+        # learns up to a second late who is healthy: that another version can stand in, or that one failed.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}, "update_merge_window": "0s"},
+        "circuit_breakers": {"thresholds": [{"max_retries": 1024}]},
+    }
+
+
+def _shadow(folder: str, backend: Backend) -> dict[str, Any]:
+    most = {"max_connections": _COPIES, "max_pending_requests": _COPIES, "max_requests": _COPIES}
+    return {
+        **_cluster(folder, backend.shadow, backend.cluster),
+        "circuit_breakers": {"thresholds": [{**most, "max_retries": 0}]},
+    }
+
+
+def _cluster(folder: str, name: str, hosts: str, **policies: Any) -> dict[str, Any]:
+    options = f"{_TYPE}extensions.upstreams.http.v3.HttpProtocolOptions"
+    return {
+        "@type": f"{_TYPE}config.cluster.v3.Cluster",
+        "name": name,
+        "type": "EDS",
+        "eds_cluster_config": {"service_name": hosts, "eds_config": _watch(f"{folder}/{hosts}.eds.json")},
+        "connect_timeout": "1s",
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": options,
                 "common_http_protocol_options": {"idle_timeout": IDLE},
                 "explicit_http_config": {"http_protocol_options": {}},
+                **policies,
             }
         },
     }
 
 
-def endpoints(backend: Backend) -> dict[str, Any]:
-    """Where a version's server listens."""
+def _health_check(backend: Backend) -> dict[str, Any]:
+    return {
+        "timeout": "2s",
+        "interval": "1s",
+        "no_traffic_interval": "1s",
+        "unhealthy_threshold": 3,
+        "healthy_threshold": 1,
+        "http_health_check": {"path": f"/v2/models/{backend.model}/ready"},
+    }
+
+
+def endpoints(cluster: str, *ports: int) -> dict[str, Any]:
+    """Where a cluster's servers listen; each is only asked when those before it fail."""
+    servers = [
+        {"priority": priority, "lb_endpoints": [{"endpoint": {"address": _address(port)}}]}
+        for priority, port in enumerate(ports)
+    ]
     assignment = {
         "@type": f"{_TYPE}config.endpoint.v3.ClusterLoadAssignment",
-        "cluster_name": backend.cluster,
-        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(backend.port)}}]}],
+        "cluster_name": cluster,
+        "endpoints": servers,
     }
     return versioned([assignment])
 
@@ -146,6 +221,11 @@ def listeners(folder: str, ports: Mapping[Environment, int]) -> dict[str, Any]:
 
 def _listener(folder: str, environment: Environment, port: int) -> dict[str, Any]:
     router = {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{_HTTP}.router.v3.Router"}}
+    # Does nothing but what a route says: a canary's requests get a patience of their own.
+    mutation = {
+        "name": HEADERS,
+        "typed_config": {"@type": f"{_HTTP}.header_mutation.v3.HeaderMutation"},
+    }
     manager = {
         "@type": _MANAGER,
         "stat_prefix": environment,
@@ -159,7 +239,7 @@ def _listener(folder: str, environment: Environment, port: int) -> dict[str, Any
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "stream_idle_timeout": IDLE,
         "local_reply_config": {"mappers": [_fault_as_json()]},
-        "http_filters": [router],
+        "http_filters": [mutation, router],
     }
     return {
         "@type": f"{_TYPE}config.listener.v3.Listener",
@@ -178,141 +258,3 @@ def _fault_as_json() -> dict[str, Any]:
         "filter": {"response_flag_filter": {"flags": _FAULTS}},
         "body_format_override": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}},
     }
-
-
-# -- which version answers ------------------------------------------------------------------------------
-
-
-def routes(environment: Environment, backends: Iterable[Backend], shares: Shares) -> dict[str, Any]:
-    """The routes of one environment: each model by its shares, each launched version by its own path."""
-    models = sorted(model for model, split in shares.items() if split)
-    ready = {"ready": bool(models)}
-    configuration = {
-        "@type": f"{_TYPE}config.route.v3.RouteConfiguration",
-        "name": environment,
-        # An update that names an unknown cluster is rejected as a whole, and the last good one stays.
-        "validate_clusters": True,
-        "virtual_hosts": [
-            {
-                "name": environment,
-                "domains": ["*"],
-                "routes": [
-                    _reply({"path": "/v2/health/live"}, 200, {"live": True}),
-                    _reply({"path": "/v2/health/ready"}, 200 if models else 503, ready),
-                    _reply({"path": "/v2/models"}, 200, {"models": models}),
-                    *(_pinned(backend) for backend in backends if backend.environment == environment),
-                    *(_weighted(environment, model, shares[model]) for model in models),
-                    _reply({"prefix": "/"}, 404, {"error": f"{environment} serves no such model"}),
-                ],
-            }
-        ],
-    }
-    return versioned([configuration])
-
-
-def _reply(match: Mapping[str, str], status: int, body: Mapping[str, Any]) -> dict[str, Any]:
-    text = json.dumps(body)
-    return {
-        "match": dict(match),
-        "direct_response": {"status": status, "body": {"inline_string": text}},
-        "response_headers_to_add": [_JSON_HEADER],
-    }
-
-
-def _pinned(backend: Backend) -> dict[str, Any]:
-    path = f"/v2/models/{backend.model}/versions/{backend.version}"
-    return {"match": {"path_separated_prefix": path}, "route": {"cluster": backend.cluster, **_patience()}}
-
-
-def _weighted(environment: Environment, model: str, split: Mapping[int, int]) -> dict[str, Any]:
-    shares = [
-        {"name": Backend(environment, model, version, 0).cluster, "weight": weight}
-        for version, weight in sorted(split.items())
-        if weight
-    ]
-    return {
-        "match": {"path_separated_prefix": f"/v2/models/{model}"},
-        "route": {"weighted_clusters": {"clusters": shares}, **_patience()},
-    }
-
-
-def _patience() -> dict[str, Any]:
-    # A prediction changes nothing, so it may be asked again. For some four seconds in all: a killed server
-    # listens again by then, at the latest (its clients then wait in its queue while the model loads).
-    return {
-        "timeout": WHOLE,
-        "retry_policy": {
-            "retry_on": "connect-failure,refused-stream,reset,gateway-error",
-            "num_retries": 20,
-            "per_try_timeout": TRY,
-            "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
-        },
-    }
-
-
-# -- what it says ---------------------------------------------------------------------------------------
-
-
-def parse_values(text: str) -> dict[str, str]:
-    """Counters, gauges and text readouts of `/stats` as they are printed, without histograms."""
-    pairs = (line.split(": ", 1) for line in text.splitlines() if ": " in line)
-    return {name: value.strip('"') for name, value in pairs}
-
-
-def parse_shares(dump: str, environment: Environment) -> dict[str, dict[int, int]]:
-    """The shares in force, of `/config_dump?resource=dynamic_route_configs`."""
-    shares: dict[str, dict[int, int]] = {}
-    for entry in json.loads(dump).get("configs", []):
-        configuration = entry.get("route_config", {})
-        if configuration.get("name") != environment:
-            continue
-        for route in configuration["virtual_hosts"][0]["routes"]:
-            for cluster in route.get("route", {}).get("weighted_clusters", {}).get("clusters", []):
-                _, model, version = cluster["name"].split("-")
-                shares.setdefault(model, {})[int(version)] = int(cluster["weight"])
-    return shares
-
-
-@dataclass(frozen=True)
-class HostCounts:
-    """What Envoy counted for a cluster's one host since it knows it: attempts, retries included."""
-
-    total: int = 0
-    errors: int = 0
-    active: int = 0
-    healthy: bool = False
-
-
-def parse_hosts(text: str) -> dict[str, HostCounts]:
-    """Counts by cluster, of `/clusters?format=json`.
-
-    By host, because a retried failure never shows in the cluster's count of 5xx.
-    """
-    found: dict[str, HostCounts] = {}
-    for cluster in json.loads(text).get("cluster_statuses", []):
-        for host in cluster.get("host_statuses", []):
-            counts = {stat["name"]: int(stat.get("value", 0)) for stat in host["stats"]}
-            health = set(host["health_status"]) - {"eds_health_status"}
-            found[cluster["name"]] = HostCounts(
-                counts["rq_total"], counts["rq_error"], counts["rq_active"], healthy=not health
-            )
-    return found
-
-
-def parse_latencies(text: str) -> dict[str, dict[str, float]]:
-    """p50 and p99 in milliseconds by cluster, of `/stats?format=json` for `upstream_rq_time`.
-
-    Envoy records whole milliseconds, so these are good for seeing a slow version, not for a fast one's share.
-    """
-    found: dict[str, dict[str, float]] = {}
-    for stat in json.loads(text)["stats"]:
-        histograms = stat.get("histograms", {})
-        quantiles = histograms.get("supported_quantiles", [])
-        for computed in histograms.get("computed_quantiles", []):
-            cumulative = dict(
-                zip(quantiles, (value["cumulative"] for value in computed["values"]), strict=True)
-            )
-            if computed["name"].endswith(".upstream_rq_time") and cumulative.get(50) is not None:
-                cluster = computed["name"].removeprefix("cluster.").removesuffix(".upstream_rq_time")
-                found[cluster] = {"p50": float(cumulative[50]), "p99": float(cumulative[99])}
-    return found

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from resources import envoy
-from resources.envoy import HOST, Backend, HostCounts
+from resources import envoy, envoy_routes, envoy_stats
+from resources.envoy import HOST, Backend
+from resources.envoy_routes import Routing
+from resources.envoy_stats import ClusterCounts, HostCounts
 from resources.protocols import Environment, ResourceError
-from resources.serving_state import write_whole
+from resources.serving_state import State, write_whole
+from resources.traffic import Histogram
 
 T = TypeVar("T")
 
@@ -37,42 +40,45 @@ class Proxy:
 
     # -- configuration --------------------------------------------------------------------------------
 
-    def write_all(
-        self,
-        ports: Mapping[Environment, int],
-        backends: Iterable[Backend],
-        shares: Mapping[Environment, envoy.Shares],
-    ) -> None:
+    def write_all(self, state: State) -> None:
         """Lay every file out, for an Envoy that is about to start."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        backends = list(backends)
         self._write("bootstrap.json", envoy.bootstrap(str(self.folder), self.admin_port))
-        for backend in backends:
-            self._write(f"{backend.cluster}.eds.json", envoy.endpoints(backend))
-        self._write("cds.json", envoy.clusters(str(self.folder), backends))
-        for environment in ports:
-            routes = envoy.routes(environment, backends, shares.get(environment, {}))
+        self.publish_endpoints(state)
+        self._write("cds.json", envoy.clusters(str(self.folder), state.backends))
+        for environment in state.ports:
+            routes = envoy_routes.routes(environment, state.backends, state.routing.get(environment, {}))
             self._write(f"{environment}.rds.json", routes)
-        self._write("lds.json", envoy.listeners(str(self.folder), ports))
+        self._write("lds.json", envoy.listeners(str(self.folder), state.ports))
 
-    def publish_endpoints(self, backend: Backend) -> None:
-        """Tell where a version's server listens; no acknowledgement, for its cluster may not be known yet."""
-        self._write(f"{backend.cluster}.eds.json", envoy.endpoints(backend))
+    def publish_endpoints(self, state: State, *, keeping: State | None = None) -> None:
+        """Tell where the servers listen, and who stands in for a canary; also for those of a state before.
+
+        No acknowledgement, for a cluster may not be known yet: `await_healthy` sees it in force.
+        """
+        for server in state.servers:
+            backend = server.backend
+            self._write(f"{backend.cluster}.eds.json", envoy.endpoints(backend.cluster, backend.port))
+            ports = state.ports_of(server)
+            if len(ports) == 1 and keeping:
+                ports = keeping.ports_of(server)
+            self._write(f"{backend.canary}.eds.json", envoy.endpoints(backend.canary, *ports))
 
     def publish_clusters(self, backends: Iterable[Backend]) -> None:
         """Put the launched versions in force; raises ResourceError and leaves what was."""
         self._publish("cds.json", envoy.clusters(str(self.folder), backends), "cluster_manager.cds")
 
     def publish_routes(
-        self, environment: Environment, backends: Iterable[Backend], shares: envoy.Shares
+        self, environment: Environment, backends: Iterable[Backend], routing: Mapping[str, Routing]
     ) -> None:
-        """Put an environment's shares in force; raises ResourceError and leaves what was."""
-        content = envoy.routes(environment, backends, shares)
+        """Put an environment's routing in force; raises ResourceError and leaves what was."""
+        content = envoy_routes.routes(environment, backends, routing)
         self._publish(f"{environment}.rds.json", content, f"http.{environment}.rds.{environment}")
 
     def forget(self, backend: Backend) -> None:
-        """Remove a version's file of endpoints, once its cluster is gone."""
-        (self.folder / f"{backend.cluster}.eds.json").unlink(missing_ok=True)
+        """Remove a version's files of endpoints, once its clusters are gone."""
+        for cluster in (backend.cluster, backend.canary):
+            (self.folder / f"{cluster}.eds.json").unlink(missing_ok=True)
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
         write_whole(self.folder / name, json.dumps(content, indent=1))
@@ -107,29 +113,38 @@ class Proxy:
         except ResourceError:
             return False
 
-    def shares(self, environment: Environment) -> dict[str, dict[int, int]]:
-        """The shares in force, by model."""
-        return envoy.parse_shares(self._get("/config_dump?resource=dynamic_route_configs"), environment)
+    def routing(self, environment: Environment) -> dict[str, Routing]:
+        """The routing in force, by model."""
+        dump = self._get("/config_dump?resource=dynamic_route_configs")
+        return envoy_routes.parse_routing(dump, environment)
 
-    def hosts(self) -> dict[str, HostCounts]:
-        """Counts by cluster; raises ResourceError when Envoy does not answer."""
-        return envoy.parse_hosts(self._get("/clusters?format=json"))
+    def hosts(self) -> dict[str, dict[int, HostCounts]]:
+        """Counts by cluster and port; raises ResourceError when Envoy does not answer."""
+        return envoy_stats.parse_hosts(self._get("/clusters?format=json"))
 
-    def latencies(self) -> dict[str, dict[str, float]]:
-        """Quantiles of the answers' times by cluster, in milliseconds."""
-        return envoy.parse_latencies(self._get("/stats?format=json&filter=upstream_rq_time$"))
+    def requests(self) -> dict[str, ClusterCounts]:
+        """How requests ended, by cluster."""
+        text = self._get("/stats?filter=^cluster%5C..*%5C.upstream_rq_(completed|4xx|5xx|retry)$")
+        return envoy_stats.parse_requests(text)
 
-    def await_healthy(self, backend: Backend) -> None:
-        """Wait until the version's server has passed a health check; raises ResourceError."""
-        self.wait(
-            lambda: self.hosts().get(backend.cluster, HostCounts()).healthy,
-            f"Envoy does not find {backend.cluster} healthy",
-        )
+    def latencies(self) -> dict[str, Histogram]:
+        """Waiting times in milliseconds, by cluster; about a second behind the counts."""
+        path = "/stats?format=json&histogram_buckets=cumulative&filter=upstream_rq_time$"
+        return envoy_stats.parse_latencies(self._get(path))
+
+    def await_healthy(self, cluster: str, *ports: int) -> None:
+        """Wait until a cluster asks these ports and each has passed a health check; raises ResourceError."""
+
+        def healthy() -> bool:
+            hosts = self.hosts().get(cluster, {})
+            return set(hosts) == set(ports) and all(host.healthy for host in hosts.values())
+
+        self.wait(healthy, f"Envoy does not find {cluster} healthy")
 
     def await_idle(self, backend: Backend, *, patience_s: float) -> None:
-        """Wait until no request is under way to a version; raises ResourceError."""
+        """Wait until no request is under way to a version's server; raises ResourceError."""
         self.wait(
-            lambda: self.hosts().get(backend.cluster, HostCounts()).active == 0,
+            lambda: not any(hosts.get(backend.port, HostCounts()).active for hosts in self.hosts().values()),
             f"{backend.cluster} still has requests under way",
             patience_s=patience_s,
         )
@@ -144,7 +159,7 @@ class Proxy:
             time.sleep(0.01)
 
     def _values(self, stat: str) -> dict[str, str]:
-        return envoy.parse_values(self._get(f"/stats?filter=^{stat}.(version_text|update_)"))
+        return envoy_stats.parse_values(self._get(f"/stats?filter=^{stat}.(version_text|update_)"))
 
     def _get(self, path: str) -> str:
         try:

@@ -7,11 +7,13 @@ run, and `start` brings the processes in line with it after a stop, a crash or a
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from resources import processes
-from resources.envoy import HOST, HostCounts
+from resources.envoy import HOST
+from resources.envoy_routes import Routing
 from resources.model_servers import ModelServers, check_name
 from resources.protocols import (
     Environment,
@@ -24,8 +26,9 @@ from resources.protocols import (
     Traffic,
 )
 from resources.proxy import Proxy
-from resources.serving_state import Launched, State, exclusive, load, save
+from resources.serving_state import HEADER, Launched, State, exclusive, fallback_of, load, save
 from resources.supervisor import Process, Program, Supervisor
+from resources.traffic_local import read_traffic
 from resources.trial_local import LocalTrial, local_trial
 
 _PROXY = "envoy"
@@ -100,7 +103,7 @@ class LocalServing:
         state = state.with_free_ports()
         self._save(state)
         proxy = self._proxy(state)
-        proxy.write_all(state.ports, [server.backend for server in state.servers], state.shares)
+        proxy.write_all(state)
         self._supervisor.start(self._programs(state))
         self._await_proxy(proxy)
         self._servers.await_settled(state.servers)
@@ -115,9 +118,8 @@ class LocalServing:
             self._await_proxy(proxy)
         except ResourceError:
             return False  # its port may have been taken meanwhile: start anew, on others
-        for server in state.servers:
-            proxy.publish_endpoints(server.backend)
-        proxy.publish_clusters(server.backend for server in state.servers)
+        proxy.publish_endpoints(state)
+        proxy.publish_clusters(state.backends)
         for environment in state.ports:
             self._publish_routes(state, environment)
         self._servers.await_settled(state.servers)
@@ -170,6 +172,9 @@ class LocalServing:
             port=state.free_port(),
             launched_at=before.launched_at if before else release.authorised_at or now,
             approved=release.approval is not None,
+            answer_within_s=release.settings.answer_within_s,
+            memory_bytes=release.settings.memory_bytes,
+            logs=release.settings.log is not None,
         )
 
     def _start_server(self, state: State, server: Launched, release: Release, keys: Sequence[bytes]) -> None:
@@ -188,9 +193,9 @@ class LocalServing:
 
     def _introduce(self, state: State, server: Launched) -> None:
         proxy = self._proxy(state)
-        proxy.publish_endpoints(server.backend)
-        proxy.publish_clusters(launched.backend for launched in state.servers)
-        proxy.await_healthy(server.backend)
+        proxy.publish_endpoints(state)
+        proxy.publish_clusters(state.backends)
+        proxy.await_healthy(server.name, server.port)
         self._publish_routes(state, server.environment)
 
     def retire(self, environment: Environment, model: str, version: int) -> None:
@@ -215,7 +220,8 @@ class LocalServing:
         self._publish_routes(remaining, server.environment)
         time.sleep(0.05)  # Envoy's worker takes routes up a moment after they were acknowledged
         proxy.await_idle(server.backend, patience_s=self._drain_s)
-        proxy.publish_clusters(launched.backend for launched in remaining.servers)
+        proxy.publish_clusters(remaining.backends)
+        proxy.publish_endpoints(remaining)
 
     def _discard(self, state: State, server: Launched) -> None:
         remaining = state.without(server)
@@ -237,24 +243,65 @@ class LocalServing:
         fallback: int | None = None,
     ) -> None:
         """Give each version its share (percent, summing to 100); returns once the proxy has acknowledged."""
-        if sticky is not None or fallback is not None:
-            raise ResourceError(f"{model}: sticky routing and fallback are not ready on this machine")
         split = {version: weight for version, weight in weights.items() if weight}
         if sum(split.values()) != _ALL or min(split.values()) < 0:
             raise ResourceError(f"{model}: the shares {dict(weights)} do not sum to 100 %")
+        if sticky is not None and not HEADER.match(sticky):
+            raise ResourceError(f"{model}: {sticky!r} is no name of a request header, like x-user-id")
         with self._changing():
-            before = self._state()
-            if not self._supervisor.is_running():
-                raise ResourceError("the servers are down; run 'mlcicd serve start'")
-            for version in split:
+            before = self._running_state()
+            for version in {*split, *([fallback] if fallback is not None else [])}:
                 self._check_routable(before, environment, model, version)
-            after = before.with_shares(environment, model, split)
-            self._save(after)
-            try:
-                self._publish_routes(after, environment)
-            except ResourceError:
-                self._save(before)
-                raise
+            known = before.routed(environment, model)
+            mirror = known.mirror if known.mirror and known.mirror[0] not in split else None
+            routing = Routing(split, fallback_of(split, fallback, known.fallback), sticky, mirror)
+            self._put_in_force(before, before.with_routing(environment, model, routing), environment)
+
+    def mirror(self, environment: Environment, model: str, version: int | None, percent: int = 100) -> None:
+        """Send a copy of this percent of the model's requests to a launched version, or end that (None)."""
+        if not 1 <= percent <= _ALL:
+            raise ResourceError(f"{model}: {percent} % of the requests cannot be copied; 1 to 100")
+        if version is None and not self.mirrors(environment, model):
+            return
+        with self._changing():
+            before = self._running_state()
+            known = before.routed(environment, model)
+            if version is not None:
+                self._check_mirrored(before, environment, model, version)
+            routing = replace(known, mirror=None if version is None else (version, percent))
+            self._put_in_force(before, before.with_routing(environment, model, routing), environment)
+
+    def mirrors(self, environment: Environment, model: str) -> Mapping[int, int]:
+        """The mirrored version and its percent, as the proxy has it; empty when there is none."""
+        mirror = self._routing(environment, model).mirror
+        return dict([mirror]) if mirror else {}
+
+    def routes(self, environment: Environment, model: str) -> Mapping[int, int]:
+        """The shares as the proxy has them (while it is down: as it will have them); empty if not routed."""
+        return dict(self._routing(environment, model).shares)
+
+    def _routing(self, environment: Environment, model: str) -> Routing:
+        state = self._state()
+        proxy = self._proxy(state)
+        if not proxy.is_ready():
+            return state.routed(environment, model)
+        return proxy.routing(environment).get(model, Routing())
+
+    def _running_state(self) -> State:
+        if not self._supervisor.is_running():
+            raise ResourceError("the servers are down; run 'mlcicd serve start'")
+        return self._state()
+
+    def _check_mirrored(self, state: State, environment: Environment, model: str, version: int) -> None:
+        self._check_routable(state, environment, model, version)
+        shares = state.routed(environment, model).shares
+        if not shares:
+            raise ResourceError(f"{environment}: {model} has no traffic that could be copied; route it first")
+        if version in shares:
+            raise ResourceError(
+                f"{environment}: {model} version {version} has {shares[version]} % of the traffic; "
+                "route it elsewhere before it gets copies"
+            )
 
     def _check_routable(self, state: State, environment: Environment, model: str, version: int) -> None:
         server = state.server(environment, model, version)
@@ -262,38 +309,33 @@ class LocalServing:
             raise ResourceError(f"{environment}: {model} version {version} is not launched; launch it first")
         if not self._servers.is_ready(server):
             raise ResourceError(f"{server.name} is not ready and gets no traffic; launch it again")
-        self._proxy(state).await_healthy(server.backend)
+        self._proxy(state).await_healthy(server.name, server.port)
 
-    def routes(self, environment: Environment, model: str) -> Mapping[int, int]:
-        """The shares as the proxy has them (while it is down: as it will have them); empty if not routed."""
-        state = self._state()
-        proxy = self._proxy(state)
-        shares = proxy.shares(environment) if proxy.is_ready() else state.shares.get(environment, {})
-        return dict(shares.get(model, {}))
+    def _put_in_force(self, before: State, after: State, environment: Environment) -> None:
+        # Who stands in for a canary is in force before its first request, and for as long as its last.
+        self._save(after)
+        try:
+            self._await_fallbacks(before, after)
+            self._publish_routes(after, environment)
+        except ResourceError:
+            self._save(before)
+            raise
+        self._proxy(after).publish_endpoints(after)
 
-    def mirror(self, environment: Environment, model: str, version: int | None, percent: int = 100) -> None:
-        """Send a copy of this percent of the model's requests to a launched version, or end that (None)."""
-        if version is not None:
-            raise ResourceError(f"{model}: mirroring {percent} % is not ready on this machine")
-
-    def mirrors(self, environment: Environment, model: str) -> Mapping[int, int]:
-        """The mirrored version and its percent, as the proxy has it; empty when there is none."""
-        return {}
+    def _await_fallbacks(self, before: State, after: State) -> None:
+        proxy = self._proxy(after)
+        canaries = [server for server in after.servers if len(after.ports_of(server)) > 1]
+        proxy.publish_endpoints(after, keeping=before)
+        for server in canaries:
+            proxy.await_healthy(server.backend.canary, *after.ports_of(server))
 
     def traffic(self, environment: Environment, model: str) -> list[Traffic]:
-        """What the proxy has counted, by version: attempts, and whole milliseconds."""
+        """What the proxy and the servers have counted, by version."""
         state = self._state()
-        proxy = self._proxy(state)
-        if not proxy.is_ready():
-            return []
-        hosts, latencies = proxy.hosts(), proxy.latencies()
-        counted = []
-        for server in state.servers:
-            if (server.environment, server.model) == (environment, model):
-                counts = hosts.get(server.name, HostCounts())
-                times = latencies.get(server.name, {}) if counts.total else {}
-                counted.append(Traffic(model, server.version, counts.total, counts.errors, times))
-        return counted
+        wanted = [s for s in state.servers if (s.environment, s.model) == (environment, model)]
+        known = self._supervisor.processes() if wanted else {}
+        pids = {name: process.pid for name, process in known.items()}
+        return read_traffic(self._proxy(state), wanted, pids, pids.get(_PROXY))
 
     # -- before there is a verdict --------------------------------------------------------------------
 
@@ -330,8 +372,8 @@ class LocalServing:
         return Proxy(self.folder / "envoy", state.admin_port)
 
     def _publish_routes(self, state: State, environment: Environment) -> None:
-        backends = [server.backend for server in state.servers]
-        self._proxy(state).publish_routes(environment, backends, state.shares.get(environment, {}))
+        routing = state.routing.get(environment, {})
+        self._proxy(state).publish_routes(environment, state.backends, routing)
 
     def _programs(self, state: State) -> list[Program]:
         proxy = Program(_PROXY, self._proxy(state).command(), start_s=1, retries=10, stop_s=10, always=True)

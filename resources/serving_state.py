@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resources.envoy import HOST, Backend
+from resources.envoy import CANARY_S, HOST, Backend
+from resources.envoy_routes import Routing
 from resources.protocols import Environment, ResourceError
 
-FORMAT = 1
+FORMAT = 2
 HEADER = re.compile(r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
 _ENVIRONMENTS: tuple[Environment, ...] = ("staging", "production")
 
@@ -31,11 +32,15 @@ class Launched:
     port: int
     launched_at: str  # ISO 8601, UTC; an approval had to be valid then
     approved: bool  # whether an approval lies beside the verdict
+    answer_within_s: float | None = None  # see ServerSettings
+    memory_bytes: int | None = None
+    logs: bool = False  # whether log.json, what to write down of its predictions, lies beside the verdict
 
     @property
     def backend(self) -> Backend:
         """As the proxy sees it."""
-        return Backend(self.environment, self.model, self.version, self.port)
+        patience = self.answer_within_s or CANARY_S
+        return Backend(self.environment, self.model, self.version, self.port, patience)
 
     @property
     def name(self) -> str:
@@ -50,7 +55,12 @@ class State:
     admin_port: int = 0
     ports: Mapping[Environment, int] = field(default_factory=dict)
     servers: tuple[Launched, ...] = ()
-    shares: Mapping[Environment, Mapping[str, Mapping[int, int]]] = field(default_factory=dict)
+    routing: Mapping[Environment, Mapping[str, Routing]] = field(default_factory=dict)
+
+    @property
+    def backends(self) -> list[Backend]:
+        """The launched versions, as the proxy sees them."""
+        return [server.backend for server in self.servers]
 
     def server(self, environment: Environment, model: str, version: int) -> Launched | None:
         """The launched version, if there is one."""
@@ -60,22 +70,42 @@ class State:
 
     def with_server(self, server: Launched) -> "State":
         """With a server added, or put in the place of the same version's."""
-        return replace(self.without(server), servers=(*self.without(server).servers, server))
-
-    def without(self, server: Launched) -> "State":
-        """Without a version's server."""
         same = (server.environment, server.model, server.version)
         kept = tuple(s for s in self.servers if (s.environment, s.model, s.version) != same)
-        return replace(self, servers=kept)
+        return replace(self, servers=(*kept, server))
 
-    def with_shares(self, environment: Environment, model: str, split: Mapping[int, int]) -> "State":
-        """With a model's shares replaced."""
-        of_environment = {**self.shares.get(environment, {}), model: dict(split)}
-        return replace(self, shares={**self.shares, environment: of_environment})
+    def without(self, server: Launched) -> "State":
+        """Without a version's server, which nobody falls back on and nobody copies to any more."""
+        same = (server.environment, server.model, server.version)
+        kept = tuple(s for s in self.servers if (s.environment, s.model, s.version) != same)
+        remaining, routing = replace(self, servers=kept), self.routed(server.environment, server.model)
+        if routing.fallback == server.version and routing.shares:
+            routing = replace(routing, fallback=fallback_of(routing.shares, None, None))
+        if routing.mirror and routing.mirror[0] == server.version:
+            routing = replace(routing, mirror=None)
+        return remaining.with_routing(server.environment, server.model, routing)
+
+    def routed(self, environment: Environment, model: str) -> Routing:
+        """How a model's requests are spread; over nothing when it is not routed."""
+        return self.routing.get(environment, {}).get(model, Routing())
+
+    def with_routing(self, environment: Environment, model: str, routing: Routing) -> "State":
+        """With a model's routing replaced."""
+        if routing == self.routed(environment, model):
+            return self
+        of_environment = {**self.routing.get(environment, {}), model: routing}
+        return replace(self, routing={**self.routing, environment: of_environment})
 
     def share(self, server: Launched) -> int:
         """A version's percent of its model's traffic."""
-        return self.shares.get(server.environment, {}).get(server.model, {}).get(server.version, 0)
+        return self.routed(server.environment, server.model).shares.get(server.version, 0)
+
+    def ports_of(self, server: Launched) -> tuple[int, ...]:
+        """Where a version's requests go as a canary: to itself, then to whoever stands in for it."""
+        routing = self.routed(server.environment, server.model)
+        standing_in = routing.fallback if server.version in routing.canaries() else None
+        other = None if standing_in is None else self.server(server.environment, server.model, standing_in)
+        return (server.port, *([other.port] if other else []))
 
     def with_free_ports(self) -> "State":
         """Keep every port that is still free, choose another for the rest. For when nothing of ours runs."""
@@ -136,18 +166,36 @@ def load(path: Path) -> State:
         return State()
     except (OSError, ValueError) as error:
         raise ResourceError(f"{path}: cannot be read ({error}); remove it to start anew") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    if not isinstance(found, dict) or found.get("format") not in {1, FORMAT}:
         raise ResourceError(f"{path}: is not of format {FORMAT}; remove it to start anew")
     return _read(found)
 
 
 def _read(found: Mapping[str, Any]) -> State:
-    shares = {
-        environment: {model: {int(v): w for v, w in split.items()} for model, split in models.items()}
-        for environment, models in found["shares"].items()
+    if found["format"] == 1:  # it knew shares alone
+        routing = {
+            environment: {model: {"shares": split} for model, split in models.items()}
+            for environment, models in found["shares"].items()
+        }
+    else:
+        routing = found["routing"]
+    spread = {
+        environment: {model: _routing(of_model) for model, of_model in models.items()}
+        for environment, models in routing.items()
     }
     servers = tuple(Launched(**server) for server in found["servers"])
-    return State(found["admin_port"], found["ports"], servers, shares)
+    return State(found["admin_port"], found["ports"], servers, spread)
+
+
+def _routing(found: Mapping[str, Any]) -> Routing:
+    shares = {int(version): weight for version, weight in found["shares"].items()}
+    before = found.get("fallback")
+    return Routing(
+        shares,
+        fallback=fallback_of(shares, before, None) if shares else None,
+        sticky=found.get("sticky"),
+        mirror=tuple(found["mirror"]) if found.get("mirror") else None,
+    )
 
 
 def save(path: Path, state: State) -> None:

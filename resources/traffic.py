@@ -79,7 +79,9 @@ class Traffic:
     errors: int  # answered with 5xx, or not at all: what users saw
     latency_ms: Mapping[str, float]  # {"p50": …, "p99": …} since `counted_since`; empty without requests
     rejected: int = 0  # answered with 4xx: this version did not take what the user sent
-    failed_attempts: int = 0  # at its own server: 5xx, reset, timed out; whether or not another one saved it
+    # At its own server; a canary that fails often is not asked for a while, so fewer attempts than requests.
+    attempts: int = 0
+    failed_attempts: int = 0  # of those: 5xx, reset, too slow; whether or not another version saved it
     latency: Histogram = field(
         default_factory=Histogram
     )  # of `requests`, ms, as the user waited: retries too
@@ -134,6 +136,7 @@ def _proxy_increase(earlier: Traffic, later: Traffic) -> Traffic:
         requests=_since(earlier.requests, later.requests),
         errors=_since(earlier.errors, later.errors),
         rejected=_since(earlier.rejected, later.rejected),
+        attempts=_since(earlier.attempts, later.attempts),
         failed_attempts=_since(earlier.failed_attempts, later.failed_attempts),
         latency=latency,
         latency_ms=quantiles(latency),

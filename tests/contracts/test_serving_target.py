@@ -61,6 +61,7 @@ def at_first(place: Place) -> Place:
     for release in place.releases.values():
         place.target.launch(release, [PUBLIC])
     place.target.route("production", MODEL, {1: 100})
+    place.target.mirror("production", MODEL, None)
     return place
 
 
@@ -144,6 +145,74 @@ def test_traffic_is_counted_by_version(at_first: Place) -> None:
     assert all(traffic.errors == 0 for traffic in counted)
 
 
+def test_a_split_is_sticky_where_asked_and_ends_with_the_next(at_first: Place) -> None:
+    for sticky in ("x-user-id", None):
+        at_first.target.route("production", MODEL, {1: 80, 2: 20}, sticky=sticky)
+        assert at_first.target.routes("production", MODEL) == {1: 80, 2: 20}
+
+
+@pytest.mark.parametrize("header", ["", "two words", "x:y", "ünï", "a\nb"])
+def test_a_header_that_is_none_is_refused(at_first: Place, header: str) -> None:
+    with pytest.raises(ResourceError, match="no name of a request header"):
+        at_first.target.route("production", MODEL, {1: 80, 2: 20}, sticky=header)
+    assert at_first.target.routes("production", MODEL) == {1: 100}
+
+
+def test_a_version_without_a_share_stands_in_for_the_one_with_all(at_first: Place) -> None:
+    at_first.target.route("production", MODEL, {2: 100}, fallback=1)
+    assert at_first.target.routes("production", MODEL) == {2: 100}
+    at_first.target.retire("production", MODEL, 1)
+    assert at_first.target.routes("production", MODEL) == {2: 100}
+
+
+def test_what_is_not_launched_stands_in_for_nobody(at_first: Place) -> None:
+    with pytest.raises(ResourceError, match="not launched"):
+        at_first.target.route("production", MODEL, {1: 100}, fallback=7)
+
+
+def test_copies_go_to_a_version_without_traffic_until_they_end(at_first: Place) -> None:
+    assert at_first.target.mirrors("production", MODEL) == {}
+    for percent in (100, 100, 25):
+        at_first.target.mirror("production", MODEL, 2, percent)
+        assert at_first.target.mirrors("production", MODEL) == {2: percent}
+    assert at_first.target.routes("production", MODEL) == {1: 100}
+    for _ in range(2):
+        at_first.target.mirror("production", MODEL, None)
+        assert at_first.target.mirrors("production", MODEL) == {}
+
+
+def test_a_share_ends_the_copies(at_first: Place) -> None:
+    at_first.target.mirror("production", MODEL, 2)
+    at_first.target.route("production", MODEL, {1: 90, 2: 10})
+    assert at_first.target.mirrors("production", MODEL) == {}
+
+
+def test_copies_go_on_while_other_shares_move(at_first: Place) -> None:
+    at_first.target.mirror("production", MODEL, 2)
+    at_first.target.route("production", MODEL, {1: 100}, sticky="x-user-id")
+    assert at_first.target.mirrors("production", MODEL) == {2: 100}
+
+
+def test_a_retired_version_gets_no_copies(at_first: Place) -> None:
+    at_first.target.mirror("production", MODEL, 2)
+    at_first.target.retire("production", MODEL, 2)
+    assert at_first.target.mirrors("production", MODEL) == {}
+
+
+@pytest.mark.parametrize(("version", "percent"), [(1, 100), (7, 100), (2, 0), (2, 101)])
+def test_copies_that_cannot_be_are_refused(at_first: Place, version: int, percent: int) -> None:
+    with pytest.raises(ResourceError):
+        at_first.target.mirror("production", MODEL, version, percent)
+    assert at_first.target.mirrors("production", MODEL) == {}
+
+
+def test_a_reading_says_when_the_counting_began_and_what_is_resident(at_first: Place) -> None:
+    first = next(t for t in at_first.target.traffic("production", MODEL) if t.version == 1)
+    assert first.counted_since
+    assert first.started
+    assert (first.memory_bytes or 0) > 1 << 20
+
+
 def test_a_version_with_traffic_is_not_retired(at_first: Place) -> None:
     with pytest.raises(ResourceError, match="traffic"):
         at_first.target.retire("production", MODEL, 1)
@@ -158,6 +227,7 @@ def test_a_retired_version_is_gone_and_retiring_it_again_does_nothing(at_first: 
 
 
 def test_what_was_launched_and_routed_is_there_after_a_stop(at_first: Place) -> None:
+    at_first.target.mirror("production", MODEL, 2, 50)
     at_first.target.stop()
     down = at_first.target.status()
     assert not down.running
@@ -169,3 +239,4 @@ def test_what_was_launched_and_routed_is_there_after_a_stop(at_first: Place) -> 
     assert status.running
     assert {(s.version, s.state, s.weight) for s in status.servers} == {(1, "ready", 100), (2, "ready", 0)}
     assert at_first.target.routes("production", MODEL) == {1: 100}
+    assert at_first.target.mirrors("production", MODEL) == {2: 50}

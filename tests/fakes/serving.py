@@ -133,16 +133,18 @@ class FakeServing:
         return dict(self.shares.get((environment, model), {}))
 
     def mirror(self, environment: Environment, model: str, version: int | None, percent: int = 100) -> None:
+        if not 1 <= percent <= 100:
+            raise ResourceError(f"{model}: {percent} % of the requests cannot be copied; 1 to 100")
         if version is None:
             if self.copies.pop((environment, model), None):
                 self.calls.append(f"mirror {environment} {model} None")
             return
-        if not 1 <= percent <= 100:
-            raise ResourceError(f"{model}: {percent} % of the requests cannot be copied; 1 to 100")
         if not self.running:
             raise ResourceError("the servers are down")
         if (environment, model, version) not in self.servers:
             raise ResourceError(f"{environment}: {model} version {version} is not launched")
+        if not self.routes(environment, model):
+            raise ResourceError(f"{environment}: {model} has no traffic that could be copied")
         if self.routes(environment, model).get(version):
             raise ResourceError(f"{model} version {version} has traffic of its own")
         self.calls.append(f"mirror {environment} {model} {version} {percent}")

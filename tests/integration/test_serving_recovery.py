@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from resources import processes
+from resources.envoy_routes import Routing
 from resources.protocols import LaunchRefused, Release, ResourceError, ServingStatus
 from resources.serving_local import LocalServing
 
@@ -134,8 +135,9 @@ def test_a_launch_that_was_killed_half_way_is_finished_by_the_next(
     serving.launch(second, [b"key"])
     # As if the caller had died before the proxy learned of it.
     proxy = serving._proxy(serving._state())
-    proxy.publish_routes("production", [], {"m": {1: 100}})
-    proxy.publish_clusters([serving._state().servers[0].backend])
+    first = [serving._state().servers[0].backend]
+    proxy.publish_routes("production", first, {"m": Routing({1: 100}, fallback=1)})
+    proxy.publish_clusters(first)
     assert serving.launch(second, [b"key"]).state == "ready"
     serving.route("production", "m", {2: 100})
     assert answers(serving)
@@ -293,7 +295,11 @@ def test_retiring_waits_for_the_requests_that_are_under_way(serving: LocalServin
     serving.launch(replace(release, version=2, digest="b" * 64), [b"key"])
     asking = threading.Thread(target=ask)
     asking.start()
-    until(lambda: any(h.active for h in serving._proxy(serving._state()).hosts().values()))
+    until(
+        lambda: any(
+            h.active for hosts in serving._proxy(serving._state()).hosts().values() for h in hosts.values()
+        )
+    )
     serving.route("production", "m", {2: 100})
     serving.retire("production", "m", 1)
     asking.join(30)

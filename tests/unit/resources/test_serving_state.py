@@ -1,5 +1,6 @@
 """What a serving folder remembers, and who may change it."""
 
+import json
 import socket
 import threading
 from pathlib import Path
@@ -7,8 +8,18 @@ from pathlib import Path
 import pytest
 
 from resources import serving_state
+from resources.envoy_routes import Routing
 from resources.protocols import ResourceError
-from resources.serving_state import Launched, State, exclusive, is_free, load, save, write_whole
+from resources.serving_state import (
+    Launched,
+    State,
+    exclusive,
+    fallback_of,
+    is_free,
+    load,
+    save,
+    write_whole,
+)
 
 ONE = Launched("production", "flight_delay", 1, "a" * 64, 9001, "2026-01-31T12:00:00+00:00", approved=False)
 TWO = Launched("production", "flight_delay", 2, "b" * 64, 9002, "2026-01-31T12:00:00+00:00", approved=True)
@@ -16,7 +27,8 @@ TWO = Launched("production", "flight_delay", 2, "b" * 64, 9002, "2026-01-31T12:0
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     state = State(9900, {"staging": 8001, "production": 8002}).with_server(ONE).with_server(TWO)
-    state = state.with_shares("production", "flight_delay", {1: 90, 2: 10})
+    routing = Routing({1: 90, 2: 10}, fallback=1, sticky="x-user", mirror=(3, 25))
+    state = state.with_routing("production", "flight_delay", routing)
     save(tmp_path / "state.json", state)
     assert load(tmp_path / "state.json") == state
 
@@ -41,9 +53,58 @@ def test_a_server_takes_the_place_of_the_same_version() -> None:
 
 
 def test_shares_are_by_environment_model_and_version() -> None:
-    state = State().with_server(ONE).with_shares("production", "flight_delay", {1: 100})
+    state = State().with_server(ONE).with_routing("production", "flight_delay", Routing({1: 100}, 1))
     assert (state.share(ONE), state.share(TWO)) == (100, 0)
-    assert state.with_shares("staging", "flight_delay", {2: 100}).share(ONE) == 100
+    assert state.with_routing("staging", "flight_delay", Routing({2: 100}, 2)).share(ONE) == 100
+
+
+def test_a_state_that_knew_shares_alone_is_read(tmp_path: Path) -> None:
+    old = {
+        "format": 1,
+        "admin_port": 9900,
+        "ports": {"production": 8002},
+        "servers": [
+            {
+                **{
+                    k: v for k, v in vars(ONE).items() if k not in {"answer_within_s", "memory_bytes", "logs"}
+                },
+            }
+        ],
+        "shares": {"production": {"flight_delay": {"1": 100}}},
+    }
+    (tmp_path / "state.json").write_text(json.dumps(old))
+    state = load(tmp_path / "state.json")
+    assert state.servers == (ONE,)
+    assert state.routed("production", "flight_delay") == Routing({1: 100}, fallback=1)
+
+
+def test_a_canary_is_stood_in_for_and_whoever_is_relied_on_is_not() -> None:
+    state = State().with_server(ONE).with_server(TWO)
+    state = state.with_routing("production", "flight_delay", Routing({1: 90, 2: 10}, fallback=1))
+    assert (state.ports_of(ONE), state.ports_of(TWO)) == ((9001,), (9002, 9001))
+
+
+def test_what_is_gone_stands_in_for_nobody_and_gets_no_copies() -> None:
+    state = State().with_server(ONE).with_server(TWO)
+    last = state.with_routing("production", "flight_delay", Routing({2: 100}, fallback=1))
+    assert last.without(ONE).routed("production", "flight_delay") == Routing({2: 100}, fallback=2)
+    copied = state.with_routing("production", "flight_delay", Routing({1: 100}, fallback=1, mirror=(2, 50)))
+    assert copied.without(TWO).routed("production", "flight_delay") == Routing({1: 100}, fallback=1)
+
+
+@pytest.mark.parametrize(
+    ("split", "asked", "before", "found"),
+    [
+        ({1: 100}, None, None, 1),
+        ({1: 90, 2: 10}, None, None, 1),
+        ({1: 10, 2: 90}, None, 1, 1),  # who was relied on stays
+        ({2: 100}, None, 1, 2),
+        ({2: 100}, 1, 1, 1),
+        ({1: 50, 2: 50}, None, None, 1),
+    ],
+)
+def test_who_stands_in(split: dict[int, int], asked: int | None, before: int | None, found: int) -> None:
+    assert fallback_of(split, asked, before) == found
 
 
 def test_free_ports_are_kept_and_taken_ones_replaced() -> None:
