@@ -38,7 +38,7 @@ from resources.protocols import (
 )
 
 # In the UI; the page has them all.
-IN_THE_UI = ("roc", "precision_recall", "confusion")
+IN_THE_UI = ("roc", "precision_recall", "confusion", "classes", "predicted", "errors")
 
 
 def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
@@ -148,6 +148,7 @@ def score(
         trained_scores=aligned["_score"].to_numpy(),
         champion=opponent,
         protected=protected if dataset.protected else None,
+        costs=lane.model.costs,
     )
 
 
@@ -213,7 +214,7 @@ def _content(evaluation: Evaluation, gates: Sequence[GateResult]) -> str:
 def _shown(
     evaluation: Evaluation, gates: Sequence[GateResult], verdict: Verdict, link: str
 ) -> dict[str, Any]:
-    from mlcicd_assets.reports.figures import data_uri, png
+    from mlcicd_assets.reports.figures import data_uri, pictures_of, png
 
     opponent = evaluation.champion
     theirs = opponent.metrics if opponent else {}
@@ -227,19 +228,28 @@ def _shown(
         )
         for gate in gates
     ]
-    pictures = "\n".join(f"![{name}]({data_uri(png(name, evaluation))})" for name in IN_THE_UI)
+    drawn = [name for name in pictures_of(evaluation.task) if name in IN_THE_UI]
+    pictures = "\n".join(f"![{name}]({data_uri(png(name, evaluation))})" for name in drawn)
     return {
         "verdict": "passed" if verdict.passed else "failed",
         "gates": dg.MetadataValue.table(decided),
         "metrics": dg.MetadataValue.table(metrics),
         "compared with": f"champion version {opponent.version}" if opponent else "nothing: first release",
-        "holdout": f"{verdict.holdout.start} to {verdict.holdout.end}, {evaluation.rows} rows, "
-        f"{evaluation.positives} positive",
+        "holdout": f"{verdict.holdout.start} to {verdict.holdout.end}, {held(evaluation)}",
+        **({"about the holdout": "; ".join(evaluation.notes)} if evaluation.notes else {}),
         "pictures": dg.MetadataValue.md(pictures),
         "report": dg.MetadataValue.path(link),
         # As numbers, so that the UI plots them over time.
         **{f"metric/{name}": value for name, value in evaluation.metrics.items() if value is not None},
     }
+
+
+def held(evaluation: Evaluation) -> str:
+    """What the holdout holds: rows, and positives or classes."""
+    if evaluation.positives is not None:
+        return f"{evaluation.rows} rows, {evaluation.positives} positive"
+    several = f" of {len(evaluation.classes)} classes" if evaluation.classes else ""
+    return f"{evaluation.rows} rows{several}"
 
 
 def _number(value: float | None) -> str:

@@ -58,5 +58,14 @@ def _shown(frame: pl.DataFrame) -> dict[str, object]:
     if LABEL in frame.columns:
         shown["labelled rows"] = frame.height - frame[LABEL].null_count()
         shown["unlabelled rows"] = frame[LABEL].null_count()
-        shown["positive share"] = float(frame[LABEL].mean() or 0.0)  # type: ignore[arg-type]
+        shown |= _label_shown(frame[LABEL])
     return shown
+
+
+def _label_shown(label: pl.Series) -> dict[str, object]:
+    """The share of positives, how many classes there are, or the mean."""
+    if label.dtype == pl.Int8:
+        return {"positive share": float(label.mean() or 0.0)}  # type: ignore[arg-type]
+    if label.dtype.is_float():
+        return {"mean of the label": float(label.mean() or 0.0)}  # type: ignore[arg-type]
+    return {"classes": label.drop_nulls().n_unique()}

@@ -116,7 +116,7 @@ class Made:
     package: Package
     trained: Trained
     record: TrainingRecord
-    holdout: pl.DataFrame  # keys, label, protected columns, and `_score`: the estimator's own probability
+    holdout: pl.DataFrame  # keys, label, protected columns, and `_score`: the estimator's own `scores`
 
 
 def gather(
@@ -189,8 +189,16 @@ def make(lane: ModelLane, lake: Lake, material: Material, scratch: Path, revisio
     started = time.perf_counter()
     dataset = lane.data.dataset
     names = model_columns(material.train.columns)
-    estimator = new_estimator(load_function(*read_reference(lane.folder, lane.model.estimator)))
-    fitted = train(estimator, material.train.select(names), material.train[LABEL], seed=lane.model.seed)
+    task = lane.model.task
+    estimator = new_estimator(load_function(*read_reference(lane.folder, lane.model.estimator)), task)
+    fitted = train(
+        estimator,
+        material.train.select(names),
+        material.train[LABEL],
+        task=task,
+        imbalance=lane.model.imbalance,
+        seed=lane.model.seed,
+    )
     seconds = time.perf_counter() - started
     validated = lane.data.table("validated_data")
     records = lake.scan(validated, version=material.tables[validated]).head(1000).collect()
@@ -217,6 +225,9 @@ def make(lane: ModelLane, lake: Lake, material: Material, scratch: Path, revisio
             "data": material.data,
             "tables": dict(material.tables),
             "environment": capture(LOCK.read_bytes() if LOCK.is_file() else None),
+            "task": task,
+            "imbalance": lane.model.imbalance,
+            "class_rows": dict(fitted.class_rows),
             "features": names,
             "params": dict(fitted.params),
             "seed": lane.model.seed,
@@ -228,7 +239,8 @@ def make(lane: ModelLane, lake: Lake, material: Material, scratch: Path, revisio
     )
     about = [LABEL, *(f"_{name}" for name in [*dataset.keys, *dataset.protected])]
     own = material.holdout.select(list(dict.fromkeys(about))).with_columns(
-        _score=pl.Series(scores(fitted.estimator, material.holdout.select(names)))
+        # Of many classes an array per row.
+        _score=pl.Series(scores(fitted.estimator, material.holdout.select(names), task, fitted.classes))
     )
     return Made(package, fitted, record, own)
 
@@ -243,7 +255,8 @@ def keep(tracking: Tracking, run_id: str, made: Made, scratch: Path) -> None:
         tracking.store(run_id, scratch / name, "")
     tracking.log(
         run_id,
-        params={**made.record.params, "train": str(made.record.train), "seed": made.record.seed},
+        params={**made.record.params, "train": str(made.record.train), "seed": made.record.seed}
+        | {"task": made.record.task, "imbalance": made.record.imbalance},
         metrics={"train_seconds": made.record.seconds, "train_rows": made.record.train_rows},
         # MLflow allows no "@" in a tag's name.
         tags={"digest": made.package.digest}
@@ -268,13 +281,22 @@ def _shown(made: Made, url: str) -> dict[str, Any]:
     return {
         "digest": record.digest,
         "training window": f"{record.train[0]:%Y-%m-%d} to {record.train[1]:%Y-%m-%d}",
+        "task": record.task,
         "training rows": record.train_rows,
         "holdout window": f"{record.holdout[0]:%Y-%m-%d} to {record.holdout[1]:%Y-%m-%d}",
         "holdout rows": record.holdout_rows,
         "rows without a label": record.excluded_rows,
         "data": dg.MetadataValue.table(data),
         "features": ", ".join(record.features),
+        **_classes_shown(record),
         "training seconds": record.seconds,
         "commit": record.commit + (" (with uncommitted changes)" if record.dirty else ""),
         "run": dg.MetadataValue.url(url) if url.startswith("http") else url,
     }
+
+
+def _classes_shown(record: TrainingRecord) -> dict[str, Any]:
+    if not record.class_rows:
+        return {}
+    rows = [dg.TableRecord({"class": name, "rows": rows}) for name, rows in record.class_rows.items()]
+    return {"classes": dg.MetadataValue.table(rows), "imbalance": record.imbalance}

@@ -148,6 +148,8 @@ def _frame(value: Any, where: str) -> "pl.DataFrame":
 
 
 def _plain(answer: "Answer") -> dict[str, Any]:
+    if answer.classes is None:
+        return {"version": answer.version, "values": answer.values.astype(float).tolist()}
     return {
         "version": answer.version,
         "probabilities": answer.probabilities.astype(float).tolist(),
@@ -157,13 +159,20 @@ def _plain(answer: "Answer") -> dict[str, Any]:
 
 def _show(model: str, answer: "Answer") -> None:
     out = console()
-    rows = [
-        (number, f"{scores[-1]:.4f}", label)
-        for number, (scores, label) in enumerate(
-            zip(answer.probabilities, answer.labels, strict=True), start=1
-        )
-    ]
-    out.print(table("", ["row", "score", "label"], rows[:_SHOWN]))
+    columns, rows = _rows(answer)
+    out.print(table("", ["row", *columns], rows[:_SHOWN]))
     if len(rows) > _SHOWN:
         out.print(f"… and {len(rows) - _SHOWN} more rows (--json prints all)")
     out.print(f"answered by {model} version {answer.version}")
+
+
+def _rows(answer: "Answer") -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Score of the positive class and label, the likeliest class and its probability, or the value."""
+    if answer.classes is None:
+        return ["value"], [(row, f"{value:.6g}") for row, value in enumerate(answer.values, start=1)]
+    binary = answer.probabilities.shape[1] == 2 and answer.labels.dtype.kind == "i"
+    scores = answer.probabilities[:, -1] if binary else answer.probabilities.max(axis=1)
+    numbered = enumerate(zip(scores, answer.labels, strict=True), start=1)
+    return ["score" if binary else "probability", "label"], [
+        (row, f"{score:.4f}", label) for row, (score, label) in numbered
+    ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlcicd_assets.ml.declarations import DatasetDeclaration, ModelDeclaration
+from mlcicd_assets.ml.tasks import LABEL_KINDS
 
 Declared = DatasetDeclaration | ModelDeclaration
 
@@ -116,6 +117,13 @@ def dataset_of(model: ModelDeclaration, datasets: dict[str, DataLane], folder: P
         )
     if found.dataset.label is None:
         raise DeclarationError(f"{where}{model.dataset!r} declares no label, so no model can learn from it")
+    kind, needed = found.dataset.label.kind, LABEL_KINDS[model.task]
+    if kind != needed:
+        raise DeclarationError(
+            f"{folder / 'defs.yaml'}: task: {model.task} needs a label of kind {needed}, but that of "
+            f"{model.dataset!r} is of kind {kind}; declare 'label: {{…, kind: {needed}}}' there, or the task "
+            "that fits"
+        )
     return found
 
 

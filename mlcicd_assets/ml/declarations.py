@@ -11,8 +11,10 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from mlcicd_assets.ml.declared import BoundText, Declaration, DurationText, Name, Reference
+from mlcicd_assets.ml.evaluation.costs import Costs
 from mlcicd_assets.ml.governance import ApprovalRule, DataRetention, Retention
 from mlcicd_assets.ml.rollouts import Rollout
+from mlcicd_assets.ml.tasks import LabelKind, Task
 from mlcicd_assets.ml.thresholds import parse_duration
 from mlcicd_assets.ml.watches import Watches
 
@@ -67,6 +69,10 @@ class Label(Declaration):
     """The column to learn, and when it is known."""
 
     column: Name
+    kind: LabelKind = Field(
+        default="binary",
+        description="binary: 0 and 1; classes: whole numbers or text, one of many; number: for a regression.",
+    )
     positive: BoundText | None = Field(
         default=None,
         description="Makes a class of a number: '> 15' labels a row 1 where the column exceeds 15.",
@@ -75,6 +81,12 @@ class Label(Declaration):
         default=None,
         description="Column with the time the label became known; absent: known with the record.",
     )
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> "Label":
+        if self.positive is not None and self.kind != "binary":
+            raise ValueError(f"'positive' makes a binary label, not one of kind {self.kind!r}; leave one out")
+        return self
 
 
 class Freshness(Declaration):
@@ -170,6 +182,10 @@ class DatasetDeclaration(Declaration):
                     f"hard_checks and exceptions name checks that are declared "
                     f"({', '.join(declared) or 'none'}), not {name!r}"
                 )
+        if self.label and self.label.kind != "binary" and "positive_share" in declared:
+            raise ValueError(
+                f"positive_share is of a binary label, not of kind {self.label.kind!r}; watch label_drift"
+            )
         if watches.names(on_features=True) and not self.features:
             raise ValueError(
                 f"{', '.join(watches.names(on_features=True))} needs 'features': that is what is compared"
@@ -216,11 +232,22 @@ class ModelDeclaration(Declaration):
     owner: str = Field(description="Who answers for it: 'team:risk' or an e-mail address.")
     description: str = ""
     dataset: Name
+    task: Task = Field(
+        default="binary",
+        description="binary, multiclass or regression: what is learned of the dataset's label.",
+    )
     estimator: Reference = Field(description="A function returning an unfitted scikit-learn estimator.")
     train: DurationText = Field(description="Length of the training window: '120d'.")
     holdout: DurationText = Field(description="Length of the most recent labelled window: '30d'.")
     threshold: float = Field(
-        default=0.5, gt=0, lt=1, description="Score from which a row counts as positive."
+        default=0.5, gt=0, lt=1, description="Binary: the score from which a row counts as positive."
+    )
+    imbalance: Literal["none", "balanced"] = Field(
+        default="none",
+        description="balanced: each class weighs the same in training, whatever its rows (sample weights).",
+    )
+    costs: Costs | None = Field(
+        default=None, description="What wrong answers cost, for the metric expected_cost: see Costs."
     )
     gates: dict[str, BoundText] = Field(min_length=1, description="Metric: bound, each a blocking check.")
     champion: ChampionRule
@@ -232,26 +259,30 @@ class ModelDeclaration(Declaration):
     rollout: Rollout = Rollout()
     seed: int = Field(default=0, ge=0)
 
-    @field_validator("gates")
-    @classmethod
-    def _known_gates(cls, gates: dict[str, str]) -> dict[str, str]:
-        from mlcicd_assets.ml.evaluation.metrics import METRICS
+    @model_validator(mode="after")
+    def _known_gates(self) -> "ModelDeclaration":
+        from mlcicd_assets.ml.evaluation.metrics import metrics_of
 
-        for gate in gates:
-            if gate not in METRICS:
-                raise ValueError(
-                    f"there is no metric {gate!r}; a gate is one of: {', '.join(sorted(METRICS))}"
-                )
-        return gates
+        known = metrics_of(self.task)
+        said = f"of a {self.task} model it is one of: {', '.join(sorted(known))}"
+        for gate in self.gates:
+            if gate not in known:
+                raise ValueError(f"gates: there is no metric {gate!r}; {said}")
+        if self.champion.metric not in known:
+            raise ValueError(f"champion.metric {self.champion.metric!r} is no metric; {said}")
+        return self
 
     @model_validator(mode="after")
-    def _comparable(self) -> "ModelDeclaration":
-        from mlcicd_assets.ml.evaluation.metrics import METRICS
-
-        if self.champion.metric not in METRICS:
+    def _fits_the_task(self) -> "ModelDeclaration":
+        if self.task != "binary" and "threshold" in self.model_fields_set:
+            raise ValueError(f"'threshold' is for task binary: a {self.task} model has none; leave it out")
+        if self.task == "regression" and self.imbalance != "none":
+            raise ValueError("'imbalance' is about classes: a regression model has none; leave it out")
+        if self.costs and self.costs.problem(self.task):
+            raise ValueError(self.costs.problem(self.task))
+        if not self.costs and "expected_cost" in (*self.gates, self.champion.metric):
             raise ValueError(
-                f"champion.metric {self.champion.metric!r} is no metric; "
-                f"it is one of: {', '.join(sorted(METRICS))}"
+                "expected_cost needs 'costs', for example {false_positive: 1, false_negative: 20}"
             )
         return self
 

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from mlcicd_assets.ml.evaluation.evaluate import Evaluation
 from mlcicd_assets.ml.evaluation.gates import GateResult
-from mlcicd_assets.ml.evaluation.metrics import METRICS
-from mlcicd_assets.reports.figures import PICTURES, svg
+from mlcicd_assets.ml.evaluation.metrics import metrics_of
+from mlcicd_assets.reports.figures import pictures_of, svg
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def render_evaluation(evaluation: Evaluation, gates: Sequence[GateResult]) -> st
         # No gates at all is no proof either.
         passed=bool(gates) and not failed,
         comparisons=compare(evaluation, gates),
-        pictures=[Markup(svg(name, evaluation)) for name in PICTURES],  # noqa: S704 - drawn by us
+        pictures=[Markup(svg(name, evaluation)) for name in pictures_of(evaluation.task)],  # noqa: S704 - drawn by us
     )
 
 
@@ -70,8 +70,9 @@ def span(window: tuple[datetime, datetime]) -> str:
 
 def compare(evaluation: Evaluation, gates: Sequence[GateResult]) -> list[Comparison]:
     """All metrics, the gated ones first."""
-    gated = [gate.name for gate in gates if gate.name in METRICS]
-    names = [*gated, *(name for name in METRICS if name not in gated)]
+    known = metrics_of(evaluation.task)
+    gated = [gate.name for gate in gates if gate.name in known]
+    names = [*gated, *(name for name in known if name not in gated)]
     return [_comparison(evaluation, name, gated=name in gated) for name in names]
 
 
@@ -81,6 +82,6 @@ def _comparison(evaluation: Evaluation, name: str, *, gated: bool) -> Comparison
     if mine is None or theirs is None:
         return Comparison(name, number(mine), number(theirs), "", "", gated)
     change = mine - theirs
-    better = (change > 0) == METRICS[name]
+    better = (change > 0) == metrics_of(evaluation.task)[name]
     verdict = "same" if abs(change) < 5e-5 else "better" if better else "worse"
     return Comparison(name, number(mine), number(theirs), f"{change:+.4f}".replace("-", "−"), verdict, gated)

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mlcicd_assets.ml.evaluation.curves import Curve, Shapes
+from mlcicd_assets.ml.evaluation.curves import Confusion, Curve, Shapes
 from mlcicd_assets.ml.evaluation.evaluate import Evaluation
+from mlcicd_assets.ml.tasks import Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,11 +72,16 @@ def _drawn(name: str, evaluation: Evaluation, kind: str) -> bytes:
         # Fixed margins: measuring the text for a layout would double the time.
         figure = Figure(figsize=_SIZE)
         axes = figure.subplots(gridspec_kw=_MARGINS)
-        if evaluation.shapes.roc.x:
+        if name in pictures_of(evaluation.task) and _drawable(evaluation):
             PICTURES[name](axes, evaluation)
         else:
             _nothing(axes)
         return _saved(figure, kind)
+
+
+def _drawable(evaluation: Evaluation) -> bool:
+    drawn = evaluation.shapes
+    return bool(drawn.roc.x or drawn.calibration or drawn.predicted.x)
 
 
 def _saved(figure: "Figure", kind: str) -> bytes:
@@ -115,7 +121,7 @@ def _roc(axes: "Axes", evaluation: Evaluation) -> None:
 
 
 def _precision_recall(axes: "Axes", evaluation: Evaluation) -> None:
-    share = evaluation.positives / evaluation.rows
+    share = _positive_share(evaluation)
     axes.axhline(share, color=FAINT, linewidth=1, linestyle=":", label=f"chance, {share:.3f}")
     _pair(axes, evaluation, lambda drawn: drawn.precision_recall, "average_precision")
     axes.set(title="Precision and recall", xlabel="recall", ylabel="precision")
@@ -123,7 +129,9 @@ def _precision_recall(axes: "Axes", evaluation: Evaluation) -> None:
 
 
 def _confusion(axes: "Axes", evaluation: Evaluation) -> None:
-    counts = evaluation.confusion
+    counts = evaluation.confusion or Confusion(
+        true_negatives=0, false_positives=0, false_negatives=0, true_positives=0
+    )
     rows = [
         [counts.true_negatives, counts.false_positives],
         [counts.false_negatives, counts.true_positives],
@@ -132,11 +140,62 @@ def _confusion(axes: "Axes", evaluation: Evaluation) -> None:
         total = max(sum(row), 1)
         for right, count in enumerate(row):
             _cell(axes, right, down, count, count / total, right=right == down)
-    axes.set(title=f"Confusion at {evaluation.threshold:g}", xlim=(-0.5, 1.5), ylim=(1.5, -0.5))
+    axes.set(title=f"Confusion at {evaluation.threshold or 0.5:g}", xlim=(-0.5, 1.5), ylim=(1.5, -0.5))
     axes.set_xticks([0, 1], ["no alarm", "alarm"])
     axes.set_yticks([0, 1], ["negative", "positive"])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+
+
+def _positive_share(evaluation: Evaluation) -> float:
+    return (evaluation.positives or 0) / evaluation.rows
+
+
+def _classes(axes: "Axes", evaluation: Evaluation) -> None:
+    """The confusion of many classes, by the share of the truth's rows."""
+    names = [found.name for found in evaluation.classes]
+    for down, row in enumerate(evaluation.matrix):
+        for right, count in enumerate(row):
+            _shade(axes, right, down, count / max(sum(row), 1), right=right == down)
+    size = len(names)
+    axes.set(
+        title="Confusion", xlabel="answer", ylabel="truth", xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5)
+    )
+    axes.set_xticks(range(size), names, rotation=90 if max(map(len, names), default=0) > 3 else 0)
+    axes.set_yticks(range(size), names)
+    axes.tick_params(length=0)
+
+
+def _shade(axes: "Axes", x: int, y: int, share: float, *, right: bool) -> None:
+    from matplotlib.patches import Rectangle
+
+    colour = MINE if right else THEIRS
+    axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, alpha=0.75 * share**0.5))
+    if share >= 0.005:
+        axes.text(x, y, f"{share:.0%}", ha="center", va="center", fontsize=6)
+
+
+def _predicted(axes: "Axes", evaluation: Evaluation) -> None:
+    mine = evaluation.shapes.predicted
+    ends = [min(*mine.x, *mine.y), max(*mine.x, *mine.y)]
+    axes.plot(ends, ends, color=FAINT, linewidth=1, linestyle=":", label="right")
+    axes.plot(mine.x, mine.y, "o", color=MINE, markersize=3, alpha=0.6, label="challenger")
+    theirs = evaluation.champion.shapes.predicted if evaluation.champion else Curve()
+    if theirs.x:
+        axes.plot(theirs.x, theirs.y, "x", color=THEIRS, markersize=3, alpha=0.6, label="champion")
+    axes.set(title="Predicted and true", xlabel="predicted", ylabel="true")
+    axes.legend(loc="upper left")
+
+
+def _errors(axes: "Axes", evaluation: Evaluation) -> None:
+    mine = evaluation.shapes.errors
+    axes.axvline(0, color=FAINT, linewidth=1, linestyle=":")
+    axes.plot(mine.x, mine.y, color=MINE, label="challenger")
+    theirs = evaluation.champion.shapes.errors if evaluation.champion else Curve()
+    if theirs.x:
+        axes.plot(theirs.x, theirs.y, color=THEIRS, linestyle="--", label="champion")
+    axes.set(title="Errors", xlabel="predicted minus true", ylabel="share of rows below", ylim=(0, 1.02))
+    axes.legend(loc="upper left")
 
 
 def _cell(axes: "Axes", x: int, y: int, count: int, share: float, *, right: bool) -> None:
@@ -162,7 +221,8 @@ def _calibration(axes: "Axes", evaluation: Evaluation) -> None:
             top = max(top, *x, *y)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=":", label="perfect")
     axes.set(xlim=(0, top * 1.06), ylim=(0, top * 1.06))
-    axes.set(title="Calibration", xlabel="mean score (tenths of the rows)", ylabel="share of positives")
+    share = "share of positives" if evaluation.task == "binary" else "share of right answers"
+    axes.set(title="Calibration", xlabel="mean score (tenths of the rows)", ylabel=share)
     axes.legend(loc="upper left")
 
 
@@ -175,13 +235,13 @@ def _scores(axes: "Axes", evaluation: Evaluation) -> None:
         shares = [count / max(sum(counts), 1) for count in counts]
         axes.stairs(shares, drawn.edges, color=colour, linestyle=style, linewidth=1.8, label=name)
         axes.stairs(shares, drawn.edges, color=colour, fill=True, alpha=0.12)
-    axes.axvline(evaluation.threshold, color=FAINT, linewidth=1, linestyle=":", label="threshold")
+    axes.axvline(evaluation.threshold or 0.5, color=FAINT, linewidth=1, linestyle=":", label="threshold")
     axes.set(title="Scores", xlabel="score", ylabel="share of the class", xlim=(0, 1))
     axes.legend(loc="upper right")
 
 
 def _alerts(axes: "Axes", evaluation: Evaluation) -> None:
-    share = evaluation.positives / evaluation.rows
+    share = _positive_share(evaluation)
 
     def curve(drawn: Shapes) -> Curve:
         # Each point of the ROC curve alerts on a known share of the rows.
@@ -201,4 +261,17 @@ PICTURES: dict[str, Callable[["Axes", Evaluation], None]] = {
     "confusion": _confusion,
     "calibration": _calibration,
     "scores": _scores,
+    "classes": _classes,
+    "predicted": _predicted,
+    "errors": _errors,
 }
+_OF_TASK: dict[Task, tuple[str, ...]] = {
+    "binary": ("roc", "precision_recall", "alerts", "confusion", "calibration", "scores"),
+    "multiclass": ("classes", "calibration"),
+    "regression": ("predicted", "errors"),
+}
+
+
+def pictures_of(task: Task) -> tuple[str, ...]:
+    """The PICTURES that a model of the task has."""
+    return _OF_TASK[task]

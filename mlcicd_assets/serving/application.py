@@ -39,10 +39,11 @@ class InferenceService:
         self.model = model
         self.version = version
         self.inputs = list(scorer.inputs)
+        self.outputs = protocol.output_names(scorer.signature)
 
     def infer(self, body: Mapping[str, Any], request_id: str) -> dict[str, Any]:
         """Score a request; raises RequestError when it cannot be read, ScoringError when not scored."""
-        outputs = protocol.requested_outputs(body)
+        outputs = protocol.requested_outputs(body, self.outputs)
         predictions = self.scorer.predict(protocol.decode(body, self.inputs))
         request_id = str(body.get("id") or request_id)
         return protocol.respond(

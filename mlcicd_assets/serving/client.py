@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from mlcicd_assets.ml.artifact.package import Column
+from mlcicd_assets.ml.artifact.scoring import Predictions
 from mlcicd_assets.serving.protocol import encode
 
 TIMEOUT_S = 10.0
@@ -22,19 +23,39 @@ class ServingError(RuntimeError):
 class Answer:
     """A prediction, and who gave it."""
 
-    probabilities: np.ndarray  # [n, classes]
-    labels: np.ndarray  # [n]
+    scores: np.ndarray  # float32: probabilities [n, classes], or the values [n] of a regression
+    classes: np.ndarray | None  # [n]: the class of each row; None of a regression
     version: str
+
+    @property
+    def predictions(self) -> Predictions:
+        """As a scorer gives them."""
+        return Predictions(self.scores, self.classes)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Of a classifier, [n, classes]; raises TypeError for a regression."""
+        return self.predictions.probabilities
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Of a classifier, [n]; raises TypeError for a regression."""
+        return self.predictions.labels
+
+    @property
+    def values(self) -> np.ndarray:
+        """Of a regression, [n]; raises TypeError for a classifier."""
+        return self.predictions.values
 
 
 def predict(address: str, model: str, records: pl.DataFrame, inputs: Sequence[Column]) -> Answer:
     """Score raw records over HTTP; raises ServingError."""
     body = _ask("POST", f"{address}/v2/models/{model}/infer", encode(records, inputs))
     outputs = {output["name"]: output for output in body["outputs"]}
-    scores = outputs["probabilities"]
+    scores = outputs["value"] if "value" in outputs else outputs["probabilities"]
     return Answer(
-        probabilities=np.asarray(scores["data"], dtype=np.float32).reshape(scores["shape"]),
-        labels=np.asarray(outputs["label"]["data"], dtype=np.int64),
+        scores=np.asarray(scores["data"], dtype=np.float32).reshape(scores["shape"]),
+        classes=np.asarray(outputs["label"]["data"]) if "label" in outputs else None,
         version=str(body["model_version"]),
     )
 

@@ -59,7 +59,7 @@ def _kserve_model(service: InferenceService) -> Any:
             return protocol.describe(service.inputs)
 
         def get_output_types(self) -> list[dict[str, Any]]:
-            return protocol.describe_outputs(len(service.scorer.signature.classes))
+            return protocol.describe_outputs(service.scorer.signature)
 
     model = ServedModel(service.model)
     model.load()

@@ -12,16 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
+import numpy as np
 import orjson
 import polars as pl
 from polars.exceptions import PolarsError
 
-from mlcicd_assets.ml.artifact.package import Column
+from mlcicd_assets.ml.artifact.package import Column, Signature
 from mlcicd_assets.ml.artifact.scoring import Predictions
 
 INTEGERS = tuple(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
 FLOATS = ("FP16", "FP32", "FP64")
-OUTPUTS = ("probabilities", "label")
 _DATATYPES = {
     "Boolean": "BOOL",
     "Float32": "FP32",
@@ -66,12 +66,20 @@ def describe(inputs: Sequence[Column]) -> list[dict[str, Any]]:
     return [{"name": column.name, "datatype": datatype(column), "shape": [-1]} for column in inputs]
 
 
-def describe_outputs(classes: int) -> list[dict[str, Any]]:
-    """The model's outputs as the metadata route lists them."""
+def describe_outputs(signature: Signature) -> list[dict[str, Any]]:
+    """The model's outputs as the metadata route lists them: probabilities and label, or value."""
+    if signature.task == "regression":
+        return [{"name": "value", "datatype": "FP64", "shape": [-1]}]
+    label = "BYTES" if isinstance(signature.classes[0], str) else "INT64"
     return [
-        {"name": "probabilities", "datatype": "FP64", "shape": [-1, classes]},
-        {"name": "label", "datatype": "INT64", "shape": [-1]},
+        {"name": "probabilities", "datatype": "FP64", "shape": [-1, len(signature.classes)]},
+        {"name": "label", "datatype": label, "shape": [-1]},
     ]
+
+
+def output_names(signature: Signature) -> tuple[str, ...]:
+    """What a request may ask for."""
+    return tuple(output["name"] for output in describe_outputs(signature))
 
 
 # -- the client's side ----------------------------------------------------------------------------------
@@ -168,38 +176,43 @@ def decode(body: bytes | Mapping[str, Any], inputs: Sequence[Column]) -> pl.Data
     return _frame(columns, inputs, rows)
 
 
-def requested_outputs(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """The outputs that the request asks for, all by default; raises RequestError for an unknown one."""
+def requested_outputs(body: Mapping[str, Any], known: Sequence[str]) -> tuple[str, ...]:
+    """The outputs that the request asks for, all `known` by default; raises RequestError for another."""
     asked = body.get("outputs")
     if not asked:
-        return OUTPUTS
+        return tuple(known)
     if not isinstance(asked, list) or not all(isinstance(output, Mapping) for output in asked):
         raise RequestError("'outputs' is not a list of objects with a 'name'")
     for output in asked:
-        if output.get("name") not in OUTPUTS:
+        if output.get("name") not in known:
             raise RequestError(
-                f"there is no output {output.get('name')!r}; the model gives {' and '.join(OUTPUTS)}"
+                f"there is no output {output.get('name')!r}; the model gives {' and '.join(known)}"
             )
     return tuple(output["name"] for output in asked)
 
 
 def respond(
-    predictions: Predictions, *, model: str, version: int, request_id: str, outputs: Sequence[str] = OUTPUTS
+    predictions: Predictions, *, model: str, version: int, request_id: str, outputs: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Make the body of a response; `model_version` names the version that answered."""
-    tensors = {
-        "probabilities": (predictions.probabilities.shape, "FP64", predictions.probabilities),
-        "label": (predictions.labels.shape, "INT64", predictions.labels),
-    }
+    """Make the body of a response, with all outputs by default; `model_version` names who answered."""
+    tensors = _outputs(predictions)
     return {
         "model_name": model,
         "model_version": str(version),
         "id": request_id,
         "outputs": [
             {"name": name, "shape": list(shape), "datatype": kind, "data": array.ravel().tolist()}
-            for name, (shape, kind, array) in ((name, tensors[name]) for name in outputs)
+            for name, (shape, kind, array) in ((name, tensors[name]) for name in outputs or tensors)
         ],
     }
+
+
+def _outputs(predictions: Predictions) -> dict[str, tuple[tuple[int, ...], str, np.ndarray]]:
+    scores, classes = predictions.scores, predictions.classes
+    if classes is None:
+        return {"value": (scores.shape, "FP64", scores)}
+    kind = "INT64" if classes.dtype.kind == "i" else "BYTES"
+    return {"probabilities": (scores.shape, "FP64", scores), "label": (classes.shape, kind, classes)}
 
 
 def _tensors(request: Mapping[str, Any], known: set[str]) -> dict[str, Mapping[str, Any]]:

@@ -27,7 +27,7 @@ def answering(scorer: Scorer, model: str, version: int, *, token: str = "") -> I
             "name": model,
             "versions": [str(version)],
             "inputs": protocol.describe(service.inputs),
-            "outputs": protocol.describe_outputs(len(scorer.signature.classes)),
+            "outputs": protocol.describe_outputs(scorer.signature),
         },
     }
 

@@ -75,7 +75,7 @@ def test_the_examples_are_valid(tmp_path: Path):
     [
         (MODEL, ("estimator:", "estimater:"), "estimater: Extra inputs are not permitted"),
         (MODEL, ('">= 0.7"', '"at least 0.7"'), "a bound reads like '>= 0.80', not 'at least 0.7'"),
-        (MODEL, ("roc_auc: ", "rok_auc: "), "there is no metric 'rok_auc'; a gate is one of: accuracy"),
+        (MODEL, ("roc_auc: ", "rok_auc: "), "there is no metric 'rok_auc'; of a binary model it is one of: accuracy"),
         (MODEL, ("metric: roc_auc", "metric: profit"), "champion.metric 'profit' is no metric"),
         (MODEL, ("train: 60d", "train: 2 months"), "a duration reads like '10m', '6h' or '60d'"),
         (

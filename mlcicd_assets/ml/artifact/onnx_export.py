@@ -14,12 +14,14 @@ class ExportError(ValueError):
 
 
 def to_onnx(estimator: Any, features: Sequence[Feature]) -> bytes:
-    """Convert a fitted classifier or pipeline; raises ExportError.
+    """Convert a fitted classifier, regressor or pipeline; raises ExportError.
 
-    Inputs are named like the features, shape [None, 1]; outputs are `label` and `probabilities` [n, classes].
+    Inputs are named like the features, shape [None, 1]; outputs are `label` and `probabilities` [n, classes],
+    or `values` [n, 1] of a regressor.
     """
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+    from sklearn.base import is_regressor
 
     kinds = {"Float32": FloatTensorType, "String": StringTensorType}
     inputs = [(feature.name, kinds[feature.dtype]([None, 1])) for feature in features]
@@ -28,7 +30,7 @@ def to_onnx(estimator: Any, features: Sequence[Feature]) -> bytes:
             estimator,
             name="model",
             initial_types=inputs,
-            options={id(estimator): {"zipmap": False}},
+            options=None if is_regressor(estimator) else {id(estimator): {"zipmap": False}},
             target_opset=_OPSET,
         )
     except Exception as error:
@@ -36,9 +38,21 @@ def to_onnx(estimator: Any, features: Sequence[Feature]) -> bytes:
         raise ExportError(
             f"the estimator cannot be expressed in ONNX: {type(error).__name__}: {''.join(reason[:1])}; "
             "use steps that skl2onnx converts (see its list of supported operators), "
-            "and encode text columns before the classifier"
+            "and encode text columns before the last step"
         ) from error
+    if is_regressor(estimator):
+        _name_output(graph, "values")
     return _stable_bytes(graph)
+
+
+def _name_output(graph: Any, name: str) -> None:
+    """Call the only output so; skl2onnx calls it `variable`."""
+    output = graph.graph.output[0]
+    for node in graph.graph.node:
+        for index, made in enumerate(node.output):
+            if made == output.name:
+                node.output[index] = name
+    output.name = name
 
 
 def _stable_bytes(graph: Any) -> bytes:

@@ -16,10 +16,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mlcicd_assets.ml.tasks import Task
 
 _FILE = re.compile(r"^(signature\.json|model\.onnx|features\.py|lookups/[a-z][a-z0-9_]*\.parquet)$")
 _DIGEST = re.compile(r"^[0-9a-f]{64}$")
@@ -81,17 +83,41 @@ class Feature(Closed):
 
 
 class Signature(Closed):
-    """What goes in and what comes out."""
+    """What goes in and what comes out.
+
+    The graph gives `probabilities` [n, classes], in the order of `classes` (0 and 1 of a binary model, whole
+    numbers or texts of a multiclass one), or `values` [n, 1] of a regression, which has no classes. Only a
+    binary model has a threshold.
+    """
 
     model: str
-    task: Literal["binary"] = "binary"
+    task: Task = "binary"
     engine: Literal["onnx"] = "onnx"
     inputs: list[Column] = Field(min_length=1)
     features: list[Feature] = Field(min_length=1)
-    classes: list[int] = [0, 1]
-    threshold: float = Field(gt=0, lt=1)
+    classes: list[int] | list[str] = [0, 1]
+    threshold: float | None = Field(default=None, gt=0, lt=1)
     function: str = "features"
     lookups: list[str] = []
+
+    @model_validator(mode="after")
+    def _fits_the_task(self) -> Self:
+        if (self.task == "binary") != (self.threshold is not None):
+            raise ValueError("a binary model has a threshold, and no other")
+        if self.task == "binary" and self.classes != [0, 1]:
+            raise ValueError("the classes of a binary model are 0 and 1")
+        if self.task == "multiclass" and (
+            len(self.classes) < 2 or len(set(self.classes)) < len(self.classes)
+        ):
+            raise ValueError("a multiclass model has at least two classes, each once")
+        if self.task == "regression" and self.classes:
+            raise ValueError("a regression model has no classes")
+        return self
+
+    @property
+    def output(self) -> str:
+        """What the graph calls its answer."""
+        return "values" if self.task == "regression" else "probabilities"
 
 
 class Manifest(Closed):

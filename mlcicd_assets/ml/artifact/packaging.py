@@ -29,8 +29,8 @@ def package_model(
     """Write the package of a trained model.
 
     `features` is the file and name of the features function, `records` some raw records (their columns and
-    values decide which are inputs), `nullable` the columns that may be null in a request (default: all).
-    Raises PackageError, FeaturesError or UserCodeError.
+    values decide which are inputs), `nullable` the columns that may be null in a request (default: all). Only
+    a binary model keeps the `threshold`. Raises PackageError, FeaturesError or UserCodeError.
     """
     path, name = features
     function = load_function(path, name)
@@ -40,12 +40,14 @@ def package_model(
     needed = required_inputs(function, visible.schema, lazy, sample=visible.head(_SAMPLE))
     signature = Signature(
         model=model,
+        task=trained.task,
+        classes=list(trained.classes),
         inputs=[
             Column.of(column, visible.schema[column], nullable=nullable is None or column in nullable)
             for column in needed
         ],
         features=trained.features,
-        threshold=threshold,
+        threshold=threshold if trained.task == "binary" else None,
         function=name,
         lookups=sorted(tables),
     )

@@ -17,23 +17,40 @@ class Parity:
     """How far two sets of scores of the same rows are apart."""
 
     rows: int
-    max_difference: float  # largest absolute difference of a probability
-    label_flips: int  # rows whose class at the threshold differs
+    max_difference: float  # largest difference of a probability, or of a value in units of their spread
+    label_flips: int  # rows whose class (at the threshold, or the likeliest) differs; 0 of a regression
 
 
 class AlignmentError(ValueError):
     """Two tables that do not describe the same rows; says which keys are missing or double."""
 
 
-def compare_scores(served: np.ndarray, trained: np.ndarray, threshold: float) -> Parity:
-    """Compare positive-class probabilities of the same rows; NaN on either side makes the difference NaN."""
+def compare_scores(served: np.ndarray, trained: np.ndarray, threshold: float | None = None) -> Parity:
+    """Compare scores of the same rows; NaN on either side makes the difference NaN.
+
+    Positive-class probabilities [n] come with the `threshold`; without it they are the probabilities
+    [n, classes] of many classes, or the values [n] of a regression.
+    """
     if served.shape != trained.shape:
         raise AlignmentError(
             f"there are {len(served)} served and {len(trained)} trained scores; give the same rows"
         )
     difference = np.abs(served.astype(np.float64) - trained.astype(np.float64))
-    flips = (served >= threshold) != (trained >= threshold)
-    return Parity(len(served), float(difference.max(initial=0.0)), int(flips.sum()))
+    largest = float(difference.max(initial=0.0))
+    if threshold is not None:
+        flips = (served >= threshold) != (trained >= threshold)
+        return Parity(len(served), largest, int(flips.sum()))
+    if served.ndim == 2:
+        return Parity(len(served), largest, int((served.argmax(axis=1) != trained.argmax(axis=1)).sum()))
+    return Parity(len(served), largest / _spread(trained), 0)
+
+
+def _spread(values: np.ndarray) -> float:
+    # A hundredth of the values' own size at least: float32 tells no smaller differences of them apart.
+    known = values.astype(np.float64)
+    size = float(np.abs(known).mean()) if len(known) else 0.0
+    spread = float(known.std()) if len(known) else 0.0
+    return max(spread, size / 100, float(np.finfo(np.float32).tiny))
 
 
 def align(

@@ -29,8 +29,29 @@ class ScoringError(ValueError):
 class Predictions:
     """One row per record."""
 
-    probabilities: np.ndarray  # [n, classes], float32
-    labels: np.ndarray  # [n], int64: the classes of the signature
+    scores: np.ndarray  # float32: probabilities [n, classes], or the values [n] of a regression
+    classes: np.ndarray | None = None  # [n], int64 or text: the class of each row; None of a regression
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Of a classifier, [n, classes]; raises TypeError for a regression."""
+        if self.classes is None:
+            raise TypeError("a regression has values, no probabilities")
+        return self.scores
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Of a classifier, [n]; raises TypeError for a regression."""
+        if self.classes is None:
+            raise TypeError("a regression has values, no labels")
+        return self.classes
+
+    @property
+    def values(self) -> np.ndarray:
+        """Of a regression, [n]; raises TypeError for a classifier."""
+        if self.classes is not None:
+            raise TypeError("a classifier has probabilities and labels, no values")
+        return self.scores
 
 
 class Scorer:
@@ -77,18 +98,16 @@ class Scorer:
         """Score raw records; further columns are ignored. Raises ScoringError."""
         features = self.features(records)
         try:
-            probabilities: np.ndarray = self._session.run(["probabilities"], model_arrays(features))[0]
+            scores: np.ndarray = self._session.run([self.signature.output], model_arrays(features))[0]
         except Exception as error:
             raise ScoringError(f"{self.signature.model}: ONNX Runtime failed: {error}") from error
-        if not np.isfinite(probabilities).all():
-            row = int(np.argwhere(~np.isfinite(probabilities))[0, 0])
+        if not np.isfinite(scores).all():
+            row = int(np.argwhere(~np.isfinite(scores))[0, 0])
             raise ScoringError(
                 f"{self.signature.model}: the model gives no number for row {row}; "
                 "a value is missing, or out of the range that it can handle"
             )
-        positive = probabilities[:, self.signature.classes.index(1)] >= self.signature.threshold
-        labels = np.where(positive, 1, 0).astype(np.int64)
-        return Predictions(probabilities, labels)
+        return _predictions(scores, self.signature)
 
     def features(self, records: pl.DataFrame) -> pl.DataFrame:
         """The model's feature columns for raw records; raises ScoringError."""
@@ -145,6 +164,14 @@ class Scorer:
             raise ScoringError(f"{self.signature.model}: {error}") from error.__cause__
 
 
+def _predictions(scores: np.ndarray, signature: Signature) -> Predictions:
+    if signature.task == "regression":
+        return Predictions(scores.reshape(-1))
+    if signature.threshold is not None:
+        return Predictions(scores, (scores[:, 1] >= signature.threshold).astype(np.int64))
+    return Predictions(scores, np.array(signature.classes)[scores.argmax(axis=1)])
+
+
 def _converted(column: pl.Series, dtype: pl.DataType) -> pl.Series:
     if column.dtype == dtype:
         return column
@@ -190,8 +217,8 @@ def _check_graph(package: Package, session: Any) -> None:
     graph = {entry.name: kinds.get(entry.type, entry.type) for entry in session.get_inputs()}
     promised = {feature.name: feature.dtype for feature in package.signature.features}
     outputs = [entry.name for entry in session.get_outputs()]
-    if graph != promised or "probabilities" not in outputs:
+    if graph != promised or package.signature.output not in outputs:
         raise PackageError(
             f"{package.folder}/model.onnx: takes {graph} and gives {outputs}; signature.json promises "
-            f"{promised} and 'probabilities'; build the package again"
+            f"{promised} and {package.signature.output!r}; build the package again"
         )

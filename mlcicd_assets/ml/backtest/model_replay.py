@@ -8,7 +8,7 @@ from mlcicd_assets.ml.backtest.replay import BacktestError, Finding, Outcome, Ru
 from mlcicd_assets.ml.declarations import ModelDeclaration
 from mlcicd_assets.ml.evaluation.evaluate import Evaluation
 from mlcicd_assets.ml.evaluation.gates import CHAMPION, GateResult, required
-from mlcicd_assets.ml.evaluation.metrics import METRICS
+from mlcicd_assets.ml.evaluation.metrics import all_metrics
 from mlcicd_assets.ml.thresholds import Bound
 
 
@@ -62,12 +62,12 @@ def what_if(rules: Sequence[RuleHistory], steps: Sequence[Step], name: str, text
 
     The champions stay those of the walk with today's gates.
     """
-    if name in METRICS and name not in {rule.rule for rule in rules}:
+    if name in all_metrics() and name not in {rule.rule for rule in rules}:
         rules = [*rules, RuleHistory(name, tuple(_metric(step, name) for step in steps))]
     try:
         return rejudged(rule_named(rules, name), text)
     except BacktestError as error:
-        raise BacktestError(f"{error}; or a metric: {', '.join(sorted(METRICS))}") from None
+        raise BacktestError(f"{error}; or a metric: {', '.join(sorted(all_metrics()))}") from None
 
 
 def _metric(step: Step, name: str) -> Finding:

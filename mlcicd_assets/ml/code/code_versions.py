@@ -37,8 +37,8 @@ _DATA_FIELDS = {
     },
 }
 _MODEL_FIELDS = {
-    "trained_model": {"dataset", "estimator", "train", "holdout", "threshold", "seed"},
-    "evaluation_report": {"gates", "champion", "risk", "approval", "threshold"},
+    "trained_model": {"dataset", "task", "estimator", "train", "holdout", "threshold", "imbalance", "seed"},
+    "evaluation_report": {"gates", "champion", "risk", "approval", "threshold", "costs"},
     "registered_model": set(),
     "staging_deployment": set(),
     "deployment": {"rollout", "risk", "approval"},

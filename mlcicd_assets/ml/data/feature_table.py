@@ -6,7 +6,7 @@ from mlcicd_assets.ml.data.labels import label_column
 from mlcicd_assets.ml.declarations import DatasetDeclaration
 
 TIME = "_time"
-LABEL = "_label"  # 1, 0, or null where it is not known
+LABEL = "_label"  # 1 and 0, a class or a number, by the label's kind; null where it is not known
 ARRIVES = "_arrives"  # when the label became known; only where the dataset declares it
 
 

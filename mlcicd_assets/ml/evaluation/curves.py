@@ -3,6 +3,9 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from mlcicd_assets.ml.evaluation.calibration import top_label
+from mlcicd_assets.ml.tasks import Task
+
 # More points change no picture, and bloat the record.
 MAX_POINTS = 200
 CALIBRATION_BINS = 10
@@ -48,12 +51,14 @@ class ScoreHistogram(Shape):
 
 
 class Shapes(Shape):
-    """Everything that is drawn of one model."""
+    """Everything that is drawn of one model; empty what its task does not have."""
 
     roc: Curve = Curve()  # x: false-positive rate, y: true-positive rate
     precision_recall: Curve = Curve()  # x: recall, y: precision
     calibration: list[CalibrationBin] = []
     histogram: ScoreHistogram = ScoreHistogram()
+    predicted: Curve = Curve()  # of a regression: x: value predicted, y: true value, of some rows
+    errors: Curve = Curve()  # of a regression: x: predicted minus true value, y: share of rows below it
 
 
 def confusion(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Confusion:
@@ -68,8 +73,33 @@ def confusion(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Confu
     )
 
 
+def shapes_of(task: Task, truth: np.ndarray, scores: np.ndarray) -> Shapes:
+    """What is drawn of a model of the task, from the arrays of `Target`; empty where a score is NaN."""
+    if task == "binary":
+        return shapes(truth, scores)
+    if len(truth) == 0 or not np.isfinite(scores).all():
+        return Shapes()
+    if task == "multiclass":
+        right, confidence = top_label(scores, truth)
+        return Shapes(calibration=_calibration(right, confidence))
+    return Shapes(predicted=_some(scores, truth), errors=_distribution(scores - truth))
+
+
+def _some(x: np.ndarray, y: np.ndarray) -> Curve:
+    every = np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).astype(np.int64))
+    chosen = np.argsort(x, kind="stable")[every]
+    return Curve(x=[float(value) for value in x[chosen]], y=[float(value) for value in y[chosen]])
+
+
+def _distribution(errors: np.ndarray) -> Curve:
+    shares = np.linspace(0, 1, min(len(errors), MAX_POINTS))
+    return Curve(
+        x=[float(value) for value in np.quantile(errors, shares)], y=[float(value) for value in shares]
+    )
+
+
 def shapes(labels: np.ndarray, scores: np.ndarray) -> Shapes:
-    """Draw what there is to draw; empty where a class is absent or a score is NaN."""
+    """Of a binary model: draw what there is to draw; empty where a class is absent or a score is NaN."""
     from sklearn.metrics import precision_recall_curve, roc_curve
 
     if len(labels) == 0 or labels.min() == labels.max() or not np.isfinite(scores).all():

@@ -1,6 +1,6 @@
 """The evaluation: challenger and champion on the same holdout, each through its own package."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -8,9 +8,12 @@ import polars as pl
 from mlcicd_assets.ml.artifact.package import Package, PackageError
 from mlcicd_assets.ml.artifact.parity import compare_scores
 from mlcicd_assets.ml.artifact.scoring import Scorer, ScoringError
-from mlcicd_assets.ml.evaluation.curves import Confusion, Shapes, confusion, shapes
+from mlcicd_assets.ml.evaluation.classes import ClassResult, class_results, confusion_matrix
+from mlcicd_assets.ml.evaluation.costs import Costs
+from mlcicd_assets.ml.evaluation.curves import Confusion, Shapes, confusion, shapes_of
 from mlcicd_assets.ml.evaluation.evidence import Evidence
-from mlcicd_assets.ml.evaluation.metrics import measure
+from mlcicd_assets.ml.evaluation.target import Target, TargetError
+from mlcicd_assets.ml.tasks import Task
 from mlcicd_assets.ml.training.training_record import TrainingRecord
 from mlcicd_assets.ml.user_code import UserCodeError
 
@@ -49,15 +52,23 @@ class ChampionResult(Evidence):
 
 
 class Evaluation(Evidence):
-    """Everything the gates, the verdict and the report page need about one artifact."""
+    """Everything the gates, the verdict and the report page need about one artifact.
+
+    `threshold`, `positives` and `confusion` are a binary model's, `classes` and `matrix` a multiclass one's.
+    """
 
     model: str
     digest: str
-    threshold: float
+    task: Task = "binary"
+    threshold: float | None = None
     rows: int
-    positives: int
+    positives: int | None = None
     metrics: dict[str, float | None]
-    confusion: Confusion
+    notes: list[str] = []  # what is odd about the holdout, and why a metric is missing
+    currency: str = ""  # of the metric expected_cost
+    confusion: Confusion | None = None
+    classes: list[ClassResult] = []
+    matrix: list[list[int]] = []  # rows by truth (down) and answer (across), in the order of `classes`
     shapes: Shapes
     groups: list[GroupResult]
     parity: ParityResult
@@ -84,36 +95,46 @@ def evaluate(
     trained_scores: np.ndarray,
     champion: Champion | None = None,
     protected: pl.DataFrame | None = None,
+    costs: Costs | None = None,
 ) -> Evaluation:
     """Score raw, validated holdout `records` through the packages and measure both.
 
-    `labels` (0, 1), `trained_scores` (scikit-learn's own probability of the positive class) and `protected`
-    belong to the same rows in the same order. A champion that cannot be scored is an outcome, not an error:
-    its `problem` says why. Raises EvaluationError when the rows do not fit together, ScoringError when the
-    challenger's package cannot score them.
+    `labels`, `trained_scores` (the estimator's own: see `fitting.scores`) and `protected` belong to the same
+    rows in the same order. A champion that cannot be scored is an outcome, not an error: its `problem` says
+    why. Raises EvaluationError when the rows do not fit together, ScoringError when the challenger's package
+    cannot score them.
     """
     _check_rows(package, records, labels, training, trained_scores, protected)
-    truth = labels.to_numpy().astype(np.int64)
-    threshold = package.signature.threshold
-    served = _positive_scores(package, records)
-    measured = measure(truth, served, threshold, protected=protected)
-    parity = compare_scores(served, trained_scores, threshold)
+    learned = Target.of(package.signature, costs)
+    target, truth = _target(learned, labels, package.signature.model)
+    predictions = Scorer.load(package).predict(records)
+    served = target.scores(predictions, learned.classes)
+    measured = target.measure(truth, served, protected=protected)
+    parity = compare_scores(
+        learned.scores(predictions), trained_scores, learned.threshold if learned.task == "binary" else None
+    )
+    binary, many = target.task == "binary", target.task == "multiclass"
     return Evaluation(
         model=package.signature.model,
         digest=package.digest,
-        threshold=threshold,
+        task=target.task,
+        threshold=package.signature.threshold,
         rows=len(truth),
-        positives=int(truth.sum()),
+        positives=int(truth.sum()) if binary else None,
         metrics=measured.metrics,
-        confusion=confusion(truth, served, threshold),
-        shapes=shapes(truth, served),
+        notes=measured.notes,
+        currency=costs.currency if costs else "",
+        confusion=confusion(truth, served, target.threshold) if binary else None,
+        classes=class_results(truth, served, target.classes, learned=len(learned.classes)) if many else [],
+        matrix=confusion_matrix(truth, served, len(target.classes)) if many else [],
+        shapes=shapes_of(target.task, truth, served),
         groups=[GroupResult(**asdict(group)) for group in measured.groups],
         parity=ParityResult(
             rows=parity.rows,
             max_difference=parity.max_difference if np.isfinite(parity.max_difference) else None,
             label_flips=parity.label_flips,
         ),
-        champion=_champion(champion, records, truth, protected) if champion else None,
+        champion=_champion(champion, target, records, truth, protected) if champion else None,
         training=training,
     )
 
@@ -142,33 +163,42 @@ def _check_rows(
             f"{name}: the holdout does not fit together: {said}; "
             "its data has changed since training: materialize the model again"
         )
-    if not labels.is_in([0, 1]).all() or labels.null_count():
-        raise EvaluationError(f"{name}: labels are 0 or 1, not {labels.unique().to_list()[:5]}")
 
 
-def _positive_scores(package: Package, records: pl.DataFrame) -> np.ndarray:
-    predictions = Scorer.load(package).predict(records)
-    scores: np.ndarray = predictions.probabilities[:, package.signature.classes.index(1)]
-    return scores
+def _target(learned: Target, labels: pl.Series, model: str) -> tuple[Target, np.ndarray]:
+    """What is judged, with classes that only the holdout has, and the truth."""
+    target = learned.among(labels)
+    try:
+        return target, target.truth(labels)
+    except TargetError as error:
+        raise EvaluationError(f"{model}: {error}") from error
 
 
 def _champion(
-    champion: Champion, records: pl.DataFrame, truth: np.ndarray, protected: pl.DataFrame | None
+    champion: Champion,
+    target: Target,
+    records: pl.DataFrame,
+    truth: np.ndarray,
+    protected: pl.DataFrame | None,
 ) -> ChampionResult:
     if champion.package is None:
         return _unscored(champion, champion.problem or "its package is missing")
     if champion.package.digest != champion.digest:
         return _unscored(champion, f"its package has the digest {champion.package.digest}")
+    signature = champion.package.signature
+    if signature.task != target.task:
+        return _unscored(champion, f"its task is {signature.task}, the challenger's is {target.task}")
     try:
-        scores = _positive_scores(champion.package, records)
+        predictions = Scorer.load(champion.package).predict(records)
     except (PackageError, ScoringError, UserCodeError) as error:
         return _unscored(champion, str(error))
-    threshold = champion.package.signature.threshold
+    own = replace(target, threshold=signature.threshold or target.threshold)
+    scores = own.scores(predictions, signature.classes)
     return ChampionResult(
         version=champion.version,
         digest=champion.digest,
-        metrics=measure(truth, scores, threshold, protected=protected).metrics,
-        shapes=shapes(truth, scores),
+        metrics=own.measure(truth, scores, protected=protected).metrics,
+        shapes=shapes_of(own.task, truth, scores),
     )
 
 

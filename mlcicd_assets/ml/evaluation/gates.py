@@ -7,7 +7,7 @@ from typing import Literal
 from mlcicd_assets.ml.artifact.parity import TOLERANCE
 from mlcicd_assets.ml.declarations import ModelDeclaration
 from mlcicd_assets.ml.evaluation.evaluate import Evaluation
-from mlcicd_assets.ml.evaluation.metrics import METRICS, MIN_GROUP_POSITIVES
+from mlcicd_assets.ml.evaluation.metrics import MIN_GROUP_POSITIVES, metrics_of
 from mlcicd_assets.ml.thresholds import Bound
 
 PARITY = "onnx_parity"
@@ -48,6 +48,9 @@ def decide(declaration: ModelDeclaration, evaluation: Evaluation) -> list[GateRe
 def _judge(declaration: ModelDeclaration, evaluation: Evaluation, name: str, bound: str) -> GateResult:
     if evaluation.model != declaration.name:
         return GateResult(name, None, bound, False, f"the evaluation is about {evaluation.model!r}")
+    if evaluation.task != declaration.task:
+        said = f"the evaluation is of a {evaluation.task} model, the declaration says {declaration.task}: "
+        return GateResult(name, None, bound, False, f"{said}materialize trained_model again")
     if name == CHAMPION:
         return _against_champion(declaration, evaluation, bound)
     if name == PARITY:
@@ -74,10 +77,10 @@ def _why_missing(name: str, evaluation: Evaluation) -> str:
             f"each protected column needs two groups with {MIN_GROUP_POSITIVES} positives "
             f"(there are {', '.join(groups) or 'no protected columns'}); declare a longer holdout"
         )
-    return (
-        f"the holdout of {evaluation.rows} rows ({evaluation.positives} positive) does not define it, "
-        "or a score is no number"
-    )
+    if evaluation.notes:
+        return "; ".join(evaluation.notes)
+    held = "" if evaluation.positives is None else f" ({evaluation.positives} positive)"
+    return f"the holdout of {evaluation.rows} rows{held} does not define it, or a score is no number"
 
 
 def _parity(evaluation: Evaluation, bound: str) -> GateResult:
@@ -102,7 +105,7 @@ def _against_champion(declaration: ModelDeclaration, evaluation: Evaluation, bou
     if mine is None or theirs is None or math.isnan(mine) or math.isnan(theirs):
         whose = "the challenger's" if mine is None or math.isnan(mine) else f"the {named}'s"
         return GateResult(CHAMPION, None, bound, False, f"{whose} {metric} is missing on this holdout")
-    gain = mine - theirs if METRICS[metric] else theirs - mine
+    gain = mine - theirs if metrics_of(declaration.task)[metric] else theirs - mine
     passed = Bound.parse(bound).admits(gain)
     message = (
         f"{metric} is {mine:.4g}, {named} has {theirs:.4g} on the same holdout: "

@@ -1,14 +1,19 @@
 """The metrics a gate may name, and how each is computed. No scikit-learn until one is."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-# name -> whether more is better
+from mlcicd_assets.ml.evaluation.calibration import calibration_error
+from mlcicd_assets.ml.evaluation.metrics_multiclass import MULTICLASS_METRICS
+from mlcicd_assets.ml.evaluation.metrics_regression import REGRESSION_METRICS
+from mlcicd_assets.ml.tasks import TASKS, Task
+
+# Of a binary model: name -> whether more is better
 METRICS: dict[str, bool] = {
     "roc_auc": True,
     "average_precision": True,
@@ -22,12 +27,29 @@ METRICS: dict[str, bool] = {
     "recall_at_10pct_alerts": True,
     "log_loss": False,
     "brier": False,
+    "ece": False,
+    "expected_cost": False,
     "equal_opportunity_gap": False,
+}
+_BY_TASK: Mapping[Task, Mapping[str, bool]] = {
+    "binary": METRICS,
+    "multiclass": MULTICLASS_METRICS,
+    "regression": REGRESSION_METRICS,
 }
 
 # A group's recall counts from this many positives on: at a recall of 0.7 its standard error is then 8 points.
 # Smaller groups are reported, never gated.
 MIN_GROUP_POSITIVES = 30
+
+
+def metrics_of(task: Task) -> Mapping[str, bool]:
+    """The metrics of a task: name -> whether more is better; a name means the same direction everywhere."""
+    return _BY_TASK[task]
+
+
+def all_metrics() -> dict[str, bool]:
+    """The metrics of every task."""
+    return {name: better for task in TASKS for name, better in _BY_TASK[task].items()}
 
 
 @dataclass(frozen=True)
@@ -44,16 +66,17 @@ class Group:
 
 @dataclass(frozen=True)
 class Measured:
-    """Every metric; None where the holdout has no evidence for it."""
+    """Every metric; None where the holdout has no evidence for it, and `notes` on why."""
 
     metrics: dict[str, float | None]
     groups: list[Group]
+    notes: list[str] = field(default_factory=list)
 
 
 def measure(
     labels: np.ndarray, scores: np.ndarray, threshold: float, *, protected: pl.DataFrame | None = None
 ) -> Measured:
-    """Compute all METRICS for 0/1 `labels` and positive-class `scores` of the same rows.
+    """Compute all METRICS but the cost for 0/1 `labels` and positive-class `scores` of the same rows.
 
     A metric is None, never a guess, where it is undefined: ranking metrics with one class only, precision
     without alarms, the equal-opportunity gap without enough positives in at least two groups of each
@@ -69,6 +92,7 @@ def measure(
         **_ranking(truth, values),
         **_at_threshold(truth, alarms),
         **_probabilistic(truth, values),
+        "expected_cost": None,
         "equal_opportunity_gap": equal_opportunity_gap(groups, columns),
     }
     return Measured({name: _number(metrics[name]) for name in METRICS}, groups)
@@ -127,10 +151,11 @@ def _probabilistic(truth: np.ndarray, scores: np.ndarray) -> dict[str, float | N
     from sklearn.metrics import brier_score_loss, log_loss
 
     if scores.min() < 0 or scores.max() > 1:
-        return {"log_loss": None, "brier": None}
+        return {"log_loss": None, "brier": None, "ece": None}
     return {
         "log_loss": float(log_loss(truth, scores, labels=[0, 1])),
         "brier": float(brier_score_loss(truth, scores, pos_label=1)),
+        "ece": calibration_error(truth, scores),
     }
 
 

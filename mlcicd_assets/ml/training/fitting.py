@@ -1,8 +1,8 @@
 """Fitting the user's estimator: checked before, seeded, and expressed in ONNX after."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,22 @@ import polars as pl
 from mlcicd_assets.ml.artifact.onnx_export import to_onnx
 from mlcicd_assets.ml.artifact.package import Feature
 from mlcicd_assets.ml.data.features import model_arrays
+from mlcicd_assets.ml.tasks import ClassLabel, Task
+from mlcicd_assets.ml.training.targets import (
+    Imbalance,
+    TrainingError,
+    check_labels,
+    class_rows,
+    learned_classes,
+    sample_weights,
+)
+
+__all__ = ["Trained", "TrainingError", "new_estimator", "scores", "to_pandas", "train"]
 
 # Up to this many values (rows × features) one thread fits and predicts. More threads gain little on small
 # data, and when another process has the other core their spinning costs a factor: 2 s became 46 s.
 _SINGLE_THREADED = 20_000_000
 _SAMPLE = 1_000
-
-
-class TrainingError(ValueError):
-    """An estimator that cannot be trained; says what it is and what to return instead."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +37,20 @@ class Trained:
     features: list[Feature]
     onnx: bytes
     params: Mapping[str, str | int | float | bool | None]
+    task: Task = "binary"
+    classes: tuple[ClassLabel, ...] = (0, 1)  # in the order of the probabilities; none of a regression
+    class_rows: Mapping[str, int] = field(default_factory=dict)  # what was learned from, by class
 
 
-def new_estimator(function: Callable[[], Any]) -> Any:
-    """Call the user's `estimator()`; raises TrainingError unless it returns an unfitted classifier."""
+def new_estimator(function: Callable[[], Any], task: Task = "binary") -> Any:
+    """Call the user's `estimator()`; raises TrainingError unless it returns an unfitted one for the task."""
     try:
         estimator = function()
     except Exception as error:
         raise TrainingError(
             f"{_named(function)} raised {type(error).__name__}: {error}; it is called without arguments"
         ) from error
-    _check_unfitted(estimator, _named(function))
+    _check_unfitted(estimator, _named(function), task)
     return estimator
 
 
@@ -50,21 +60,11 @@ def _named(function: Callable[..., Any]) -> str:
     return f"{where}{getattr(function, '__name__', 'estimator')}()"
 
 
-def _check_unfitted(estimator: Any, name: str) -> None:
+def _check_unfitted(estimator: Any, name: str, task: Task) -> None:
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
 
-    if isinstance(estimator, type):
-        raise TrainingError(f"{name} returned the class {estimator.__name__}; return an instance of it")
-    if not all(hasattr(estimator, method) for method in ("fit", "get_params", "set_params")):
-        raise TrainingError(
-            f"{name} returned {type(estimator).__name__}; return an unfitted scikit-learn classifier"
-        )
-    if not hasattr(estimator, "predict_proba"):
-        raise TrainingError(
-            f"{name} returned {type(estimator).__name__} without predict_proba, so it gives no scores; "
-            "use a classifier that has it, or wrap it in CalibratedClassifierCV"
-        )
+    _check_kind(estimator, name, task)
     try:
         check_is_fitted(estimator)
     except NotFittedError:
@@ -74,27 +74,57 @@ def _check_unfitted(estimator: Any, name: str) -> None:
     )
 
 
+def _check_kind(estimator: Any, name: str, task: Task) -> None:
+    from sklearn.base import is_classifier, is_regressor
+
+    kind = "regressor" if task == "regression" else "classifier"
+    if isinstance(estimator, type):
+        raise TrainingError(f"{name} returned the class {estimator.__name__}; return an instance of it")
+    if not all(hasattr(estimator, method) for method in ("fit", "get_params", "set_params")):
+        raise TrainingError(
+            f"{name} returned {type(estimator).__name__}; return an unfitted scikit-learn {kind}"
+        )
+    other = is_classifier(estimator) if task == "regression" else is_regressor(estimator)
+    if other or (task == "regression" and not hasattr(estimator, "predict")):
+        raise TrainingError(
+            f"{name} returned {type(estimator).__name__}, but the model's task is {task}: return a {kind}, "
+            "or declare the task that fits"
+        )
+    if task != "regression" and not hasattr(estimator, "predict_proba"):
+        raise TrainingError(
+            f"{name} returned {type(estimator).__name__} without predict_proba, so it gives no scores; "
+            "use a classifier that has it, or wrap it in CalibratedClassifierCV"
+        )
+
+
 def train(
-    estimator: Any, features: pl.DataFrame, labels: pl.Series, *, seed: int = 0, threads: int | None = None
+    estimator: Any,
+    features: pl.DataFrame,
+    labels: pl.Series,
+    *,
+    task: Task = "binary",
+    imbalance: Imbalance = "none",
+    seed: int = 0,
+    threads: int | None = None,
 ) -> Trained:
     """Fit on the features of labelled rows and convert to ONNX; same input, same bytes.
 
-    `labels` are 0 and 1. Every `random_state` that the user left open gets the seed. `threads` limits OpenMP
-    and BLAS (default: one for small data); trees do not depend on it. Raises TrainingError or ExportError.
+    `labels` are 0 and 1, classes (whole numbers or text), or finite numbers, by the `task`. With `imbalance`
+    "balanced" each row weighs (rows / classes / rows of its class), scikit-learn's balanced class weight.
+    Every `random_state` that the user left open gets the seed. `threads` limits OpenMP and BLAS (default: one
+    for small data); trees do not depend on it. Raises TrainingError or ExportError.
     """
     names = model_features(features)
-    classes = labels.unique().sort().to_list()
-    if labels.len() != features.height or classes != [0, 1]:
-        raise TrainingError(
-            f"training needs a label, 0 or 1, for each row, and both classes; there are {features.height} "
-            f"rows and {labels.len()} labels with the values {classes[:5]}"
-        )
+    check_labels(labels, features.height, task)
+    truth = labels.to_numpy()
+    weights = sample_weights(estimator, truth, imbalance)
     _seed(estimator, seed)
     table = to_pandas(features)
     with _limited(features, threads):
-        _fit(estimator, table, labels.to_numpy())
-        _check_scores(estimator, table[:_SAMPLE])
-    return Trained(estimator, names, to_onnx(estimator, names), _params(estimator))
+        _fit(estimator, table, truth, weights)
+        _check_scores(estimator, table[:_SAMPLE], task)
+    classes, rows = learned_classes(labels, task), class_rows(labels, task)
+    return Trained(estimator, names, to_onnx(estimator, names), _params(estimator), task, classes, rows)
 
 
 def model_features(features: pl.DataFrame) -> list[Feature]:
@@ -116,11 +146,20 @@ def to_pandas(features: pl.DataFrame) -> Any:
     return pd.DataFrame({name: values[:, 0] for name, values in model_arrays(features).items()})
 
 
-def scores(estimator: Any, features: pl.DataFrame) -> np.ndarray:
-    """Probability of the positive class by scikit-learn, [n]."""
+def scores(
+    estimator: Any,
+    features: pl.DataFrame,
+    task: Task = "binary",
+    classes: Sequence[ClassLabel] = (0, 1),
+) -> np.ndarray:
+    """The estimator's own: the positive class's probability [n], all [n, classes], or the values [n]."""
     with _limited(features):
+        if task == "regression":
+            values: np.ndarray = np.asarray(estimator.predict(to_pandas(features)), dtype=np.float64)
+            return values.reshape(-1)
         probabilities = np.asarray(estimator.predict_proba(to_pandas(features)))
-    return probabilities[:, list(estimator.classes_).index(1)]
+    order = [list(estimator.classes_).index(name) for name in classes]
+    return probabilities[:, order[1]] if task == "binary" else probabilities[:, order]
 
 
 def _seed(estimator: Any, seed: int) -> None:
@@ -145,9 +184,9 @@ def _limited(features: pl.DataFrame, threads: int | None = None) -> AbstractCont
     return limits
 
 
-def _fit(estimator: Any, table: Any, labels: np.ndarray) -> None:
+def _fit(estimator: Any, table: Any, labels: np.ndarray, weights: Mapping[str, np.ndarray]) -> None:
     try:
-        estimator.fit(table, labels)
+        estimator.fit(table, labels, **weights)
     except Exception as error:
         raise TrainingError(
             f"fitting {type(estimator).__name__} on {len(table)} rows of {', '.join(table.columns)} failed: "
@@ -155,12 +194,21 @@ def _fit(estimator: Any, table: Any, labels: np.ndarray) -> None:
         ) from error
 
 
-def _check_scores(estimator: Any, table: Any) -> None:
+def _check_scores(estimator: Any, table: Any, task: Task) -> None:
+    if task == "regression":
+        if not np.isfinite(np.asarray(estimator.predict(table))).all():
+            raise TrainingError(
+                f"{type(estimator).__name__} gives values that are no numbers (NaN or infinite), as after a "
+                "loss that diverged; lower the learning rate, scale the features, or handle missing values "
+                "before it"
+            )
+        return
     probabilities = np.asarray(estimator.predict_proba(table))
     if not np.isfinite(probabilities).all() or probabilities.min() < 0 or probabilities.max() > 1:
         raise TrainingError(
             f"{type(estimator).__name__} gives scores that are no probabilities (NaN, or outside 0 to 1); "
-            "handle missing and extreme values before the classifier"
+            "handle missing and extreme values before the classifier, or lower its learning rate: a loss "
+            "that diverged leaves NaN"
         )
 
 

@@ -1,11 +1,13 @@
 """Choosing the training window and the holdout: the most recent days whose labels are in."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
 from mlcicd_assets.ml.declarations import ModelDeclaration
+from mlcicd_assets.ml.tasks import Task
 
 # Where labels arrive late, a day counts once this share of its rows is labelled. Lower, and the holdout would
 # be scored on the quickly known labels only, which are not like the rest; higher, and one lost label in ten
@@ -28,8 +30,9 @@ class Window:
     start: datetime
     end: datetime
     rows: int  # with a known label: what is learned from or scored
-    positives: int
     excluded: int  # in the span, but without a known label
+    classes: Mapping[str, int] = field(default_factory=dict)  # rows by class; empty of a regression
+    values: int = 0  # how many different labels there are
 
     def __str__(self) -> str:
         return f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M}"
@@ -61,7 +64,7 @@ def choose_windows(
 ) -> Split:
     """Choose the most recent labelled holdout, and the training window right before it.
 
-    `rows` has the columns named by `time`, `label` (1, 0, null) and, where labels come late, `arrives`.
+    `rows` has the columns named by `time`, `label` (null: not known) and, where labels come late, `arrives`.
     Without `arrives` the holdout ends with the last day that has a label: null is then a label that will
     never come (a cancelled flight), excluded and counted. With `arrives` it ends with the last day whose
     labels are MATURE. Nothing from `as_of` on is looked at. Raises NotEnoughData.
@@ -71,14 +74,14 @@ def choose_windows(
     seen = (
         rows.lazy()
         .filter(pl.col(time) < moment)
-        .select(time=pl.col(time), known=known, positive=known & (pl.col(label) == 1))
+        .select(time=pl.col(time), known=known, label=pl.when(known).then(pl.col(label)))
         .collect()
     )
     end = _end(seen, late=arrives is not None, name=declaration.name)
     begin = end - declaration.holdout_window
     split = Split(
-        train=_window(seen, begin - declaration.train_window, begin),
-        holdout=_window(seen, begin, end),
+        train=_window(seen, begin - declaration.train_window, begin, declaration.task),
+        holdout=_window(seen, begin, end, declaration.task),
         as_of=moment,
     )
     _require(declaration, "train", declaration.train, split.train)
@@ -124,19 +127,39 @@ def _end(seen: pl.DataFrame, *, late: bool, name: str) -> datetime:
     return enough + timedelta(days=1)
 
 
-def _window(seen: pl.DataFrame, start: datetime, end: datetime) -> Window:
+def _window(seen: pl.DataFrame, start: datetime, end: datetime, task: Task) -> Window:
     inside = seen.filter(pl.col("time").is_between(start, end, closed="left"))
-    rows, positives = int(inside["known"].sum()), int(inside["positive"].sum())
-    return Window(start, end, rows, positives, inside.height - rows)
+    labels = inside.filter("known")["label"]
+    counts: dict[str, int] = {}
+    if task != "regression":
+        counts = {str(name): rows for name, rows in labels.value_counts().sort("label").iter_rows()}
+    return Window(start, end, len(labels), inside.height - len(labels), counts, labels.n_unique())
 
 
 def _require(declaration: ModelDeclaration, which: str, length: str, window: Window) -> None:
-    negatives = window.rows - window.positives
-    if window.rows >= MIN_ROWS and min(window.positives, negatives) >= MIN_OF_EACH_CLASS:
+    if window.rows >= MIN_ROWS and _varies(window, declaration.task):
         return
+    what, needed = _counted(window, declaration.task)
     raise NotEnoughData(
         f"{declaration.name}: the {which} window of {length} ({window}) has {window.rows} labelled rows "
-        f"({window.positives} positive, {negatives} negative, {window.excluded} without a label); it needs "
-        f"{MIN_ROWS} rows and {MIN_OF_EACH_CLASS} of each class: land more partitions, or declare a longer "
-        f"{which} window"
+        f"({what}, {window.excluded} without a label); it needs {MIN_ROWS} rows and {needed}: land more "
+        f"partitions, or declare a longer {which} window"
     )
+
+
+def _varies(window: Window, task: Task) -> bool:
+    """Whether there is something to tell apart. A rare third class may have fewer rows: it is reported."""
+    if task == "regression":
+        return window.values > 1
+    return sum(rows >= MIN_OF_EACH_CLASS for rows in window.classes.values()) >= 2
+
+
+def _counted(window: Window, task: Task) -> tuple[str, str]:
+    """What a window has, and what it needs."""
+    if task == "regression":
+        return f"{window.values} different values", "two different values"
+    if task == "binary":
+        positives, negatives = window.classes.get("1", 0), window.classes.get("0", 0)
+        return f"{positives} positive, {negatives} negative", f"{MIN_OF_EACH_CLASS} of each class"
+    found = ", ".join(f"{rows} of {name}" for name, rows in window.classes.items())
+    return found or "no class", f"two classes with {MIN_OF_EACH_CLASS} each"

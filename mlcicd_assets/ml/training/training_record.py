@@ -6,8 +6,10 @@ from datetime import datetime
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from mlcicd_assets.ml.tasks import Task
 from mlcicd_assets.ml.training.environment import Environment
 from mlcicd_assets.ml.training.splits import Split
+from mlcicd_assets.ml.training.targets import Imbalance
 
 
 class DataUsed(BaseModel):
@@ -44,6 +46,9 @@ class TrainingRecord(BaseModel):
     author: str = ""  # of the commit: "Ada <ada@example.org>"
     tables: dict[str, int] = {}  # every table that was read, and its Delta version
     environment: Environment | None = None  # None in records from before it was captured
+    task: Task = "binary"
+    imbalance: Imbalance = "none"
+    class_rows: dict[str, int] = {}  # rows of the training window by class
 
     def inputs(self) -> dict[str, str]:
         """The data by the names that records use: `flights/features@2013-01` -> content."""

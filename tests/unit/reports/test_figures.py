@@ -3,13 +3,14 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from mlcicd_assets.ml.evaluation.curves import Shapes
-from mlcicd_assets.reports.figures import PICTURES, data_uri, png, svg
+from mlcicd_assets.reports.figures import data_uri, pictures_of, png, svg
 from tests.fakes.evaluations import evaluation
 
 EVALUATION = evaluation(champion_skill=0.7)
+BINARY = pictures_of("binary")
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", BINARY)
 def test_a_picture_is_small_and_the_same_each_time(name: str) -> None:
     first = png(name, EVALUATION)
 
@@ -19,7 +20,7 @@ def test_a_picture_is_small_and_the_same_each_time(name: str) -> None:
     assert svg(name, EVALUATION) == svg(name, EVALUATION)
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", BINARY)
 def test_a_drawing_is_whole_xml_in_the_pages_colours(name: str) -> None:
     drawing = svg(name, EVALUATION)
 
@@ -40,7 +41,7 @@ def test_both_models_are_told_apart_by_line_and_number(name: str) -> None:
     assert "champion" not in svg(name, evaluation())
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", BINARY)
 def test_without_curves_the_picture_says_so(name: str) -> None:
     empty = EVALUATION.model_copy(update={"shapes": Shapes()})
 

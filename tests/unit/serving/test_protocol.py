@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlcicd_assets.ml.artifact.package import Column
+from mlcicd_assets.ml.artifact.package import Column, Feature, Signature
 from mlcicd_assets.ml.artifact.scoring import Predictions
 from mlcicd_assets.serving import protocol
 from mlcicd_assets.serving.protocol import RequestError
@@ -232,10 +232,10 @@ def test_a_response_names_model_version_and_outputs() -> None:
 
 
 def test_requested_outputs_are_honoured() -> None:
-    asked = protocol.requested_outputs({"outputs": [{"name": "label"}]})
+    asked = protocol.requested_outputs({"outputs": [{"name": "label"}]}, ("probabilities", "label"))
     body = protocol.respond(PREDICTIONS, model="m", version=1, request_id="", outputs=asked)
     assert [output["name"] for output in body["outputs"]] == ["label"]
-    assert protocol.requested_outputs({}) == ("probabilities", "label")
+    assert protocol.requested_outputs({}, ("probabilities", "label")) == ("probabilities", "label")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_requested_outputs_are_honoured() -> None:
 )
 def test_an_unknown_output_is_refused(outputs: Any, words: str) -> None:
     with pytest.raises(RequestError, match=words):
-        protocol.requested_outputs({"outputs": outputs})
+        protocol.requested_outputs({"outputs": outputs}, ("probabilities", "label"))
 
 
 def test_describes_what_goes_in_and_out() -> None:
@@ -256,4 +256,28 @@ def test_describes_what_goes_in_and_out() -> None:
         {"name": "at", "datatype": "BYTES", "shape": [-1]},
         {"name": "amount", "datatype": "FP64", "shape": [-1]},
     ]
-    assert [output["shape"] for output in protocol.describe_outputs(2)] == [[-1, 2], [-1]]
+    assert protocol.describe_outputs(signature(task="binary", threshold=0.5)) == [
+        {"name": "probabilities", "datatype": "FP64", "shape": [-1, 2]},
+        {"name": "label", "datatype": "INT64", "shape": [-1]},
+    ]
+
+
+def signature(**fields: Any) -> Signature:
+    return Signature(model="m", inputs=[AT], features=[Feature(name="x", dtype="Float32")], **fields)
+
+
+def test_a_class_may_be_text_and_a_regression_gives_a_value() -> None:
+    many = signature(task="multiclass", classes=["cat", "dog", "owl"])
+    number = signature(task="regression", classes=[])
+    assert [(o["name"], o["datatype"], o["shape"]) for o in protocol.describe_outputs(many)] == [
+        ("probabilities", "FP64", [-1, 3]),
+        ("label", "BYTES", [-1]),
+    ]
+    assert protocol.describe_outputs(number) == [{"name": "value", "datatype": "FP64", "shape": [-1]}]
+    probabilities = np.array([[0.25, 0.5, 0.25]], dtype=np.float32)
+    named = protocol.respond(
+        Predictions(probabilities, np.array(["dog"])), model="m", version=1, request_id=""
+    )
+    value = protocol.respond(Predictions(np.array([1.5])), model="m", version=1, request_id="")
+    assert named["outputs"][1] == {"name": "label", "shape": [1], "datatype": "BYTES", "data": ["dog"]}
+    assert value["outputs"] == [{"name": "value", "shape": [1], "datatype": "FP64", "data": [1.5]}]

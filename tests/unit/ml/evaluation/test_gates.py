@@ -60,7 +60,8 @@ def test_a_gate_holds_exactly_when_the_value_keeps_the_bound(value: float, limit
 def test_the_champion_is_beaten_in_the_direction_of_better(
     mine: float, theirs: float, margin: float, metric: str
 ) -> None:
-    model = declaration(champion={"metric": metric, "non_inferiority": margin})
+    costs = {"false_positive": 1, "false_negative": 20}
+    model = declaration(champion={"metric": metric, "non_inferiority": margin}, costs=costs)
     standing = CHAMPION_OF_OLD.model_copy(update={"metrics": {metric: theirs}})
 
     gate = judged(CHAMPION, model, with_metrics({metric: mine}, champion=standing))

@@ -32,7 +32,8 @@ def test_the_holdout_is_the_most_recent_window_and_training_ends_where_it_begins
 
     assert (split.holdout.start, split.holdout.end) == (START + 33 * DAY, START + 40 * DAY)
     assert (split.train.start, split.train.end) == (START + 13 * DAY, START + 33 * DAY)
-    assert (split.holdout.rows, split.holdout.positives, split.holdout.excluded) == (280, 140, 0)
+    assert (split.holdout.rows, split.holdout.excluded) == (280, 0)
+    assert split.holdout.classes == {"0": 140, "1": 140}
     assert split.train.rows == 800
 
 
@@ -150,5 +151,5 @@ def test_windows_never_overlap_and_never_look_ahead(
     for window in (split.train, split.holdout):
         rows = rows_of(frame.lazy(), window, as_of=split.as_of, arrives=arrives).collect()
         assert rows.height == window.rows
-        assert rows["_label"].sum() == window.positives
+        assert rows["_label"].sum() == window.classes["1"]
         assert rows.filter(pl.col("_time") >= window.end).is_empty()
