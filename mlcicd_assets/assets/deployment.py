@@ -2,23 +2,29 @@
 
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
-from mlcicd_assets.assets.candidates import champion, registered_candidate
+from mlcicd_assets.assets.candidates import candidate, champion, registered_candidate
+from mlcicd_assets.assets.clearance import Waiting, authority_shown, clear, waiting_shown
 from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.lifecycle import mirror, require_unmoved
 from mlcicd_assets.assets.model_options import asset_options, remember_stage
-from mlcicd_assets.assets.releases import prepare, sample_answers
+from mlcicd_assets.assets.releases import Answers, prepare, sample_answers
+from mlcicd_assets.assets.rollout_actions import World
+from mlcicd_assets.assets.rollout_metadata import rollout_metadata
+from mlcicd_assets.assets.rollout_repair import repair
+from mlcicd_assets.assets.rollouts import Rollouts
+from mlcicd_assets.assets.staging_tests import require_staging
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.thresholds import parse_duration
-from mlcicd_assets.release.approval import authorise_approval
-from mlcicd_assets.release.envelope import Refused
-from mlcicd_assets.release.run_files import champion_pointer
+from mlcicd_assets.release.rollout import Target
 from mlcicd_assets.release.verdict import open_envelope
-from mlcicd_assets.serving.routing import follow
+from mlcicd_assets.serving.client import ServingError
 from resources.protocols import (
     Keys,
     Lake,
@@ -27,22 +33,27 @@ from resources.protocols import (
     Records,
     Registry,
     Release,
+    Reports,
     ResourceError,
     ServingTarget,
     Tracking,
 )
 
+# Patience with what takes no traffic: launching, routing, taking back.
+_LAUNCH_S = 120.0
+
 
 def deployment(lane: ModelLane) -> dg.AssetsDefinition:
-    """Blue-green: start and warm the new version, move the route at once, keep the old one warm, drain it."""
+    """Roll the registered candidate out as declared; the sensor `rollouts` goes on with a long rollout."""
     model = lane.model.name
 
     @dg.asset(
         **asset_options(lane, "deployment", {"kserve", "envoy"}),
         pool=f"promote_{model}",
+        # A release that waits for a person materializes nothing, and fails nothing.
+        output_required=False,
         description=f"The champion of {model} on the production address.",
     )
-    @expected_failures()
     def _deployment(
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
@@ -52,34 +63,39 @@ def deployment(lane: ModelLane) -> dg.AssetsDefinition:
         keys: dg.ResourceParam[Keys],
         serving: dg.ResourceParam[ServingTarget],
         records: dg.ResourceParam[Records],
-    ) -> dg.MaterializeResult:
+        reports: dg.ResourceParam[Reports],
+    ) -> Iterator[dg.AssetObservation | dg.MaterializeResult]:
         started = time.perf_counter()
-        current = champion(ledger, registry, model)
-        version = registered_candidate(lane, ledger, registry, tracking, keys)
-        actor = f"run {context.run_id}"
-        require_unmoved(ledger, registry, model, version.version, actor)
-        mirror(ledger, registry, model, actor)
-        serving.start()
-        with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
-            release = prepare(lane, registry, tracking, ledger, keys, version, "production", Path(scratch))
-            check_releasable(release, keys, current, datetime.now(UTC))
-            server = serving.launch(release, keys.trusted_keys())
-            if current is None or current.version != version.version:
-                _promote(ledger, model, version, current, actor)
-            follow(serving, model, version.version)
+        with expected_failures(), tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
+            current = champion(ledger, registry, model)
+            version = registered_candidate(lane, ledger, registry, tracking, keys)
+            require_staging(ledger, version)
+            actor = f"run {context.run_id}"
+            require_unmoved(ledger, registry, model, version.version, actor)
             mirror(ledger, registry, model, actor)
+            release = prepare(lane, registry, tracking, ledger, keys, version, "production", Path(scratch))
+            require_compared(release, keys, current)
+            try:
+                authorised = clear(lane, ledger, keys, release, datetime.now(UTC), actor)
+            except Waiting as waits:
+                context.log.warning(str(waits))
+                yield dg.AssetObservation([model, "deployment"], metadata=waiting_shown(release, waits))
+                return
+            serving.start()
+            rollouts = Rollouts(lane, World(ledger, registry, tracking, keys, serving))
+            answers = roll_out(rollouts, release, lake, current, actor)
+            told = _outcome(rollouts, version, reports)
             address = serving.status().addresses["production"]
-            answers = sample_answers(lane, lake, release, address)
-        retire_others(lane, serving, version.version)
         remember_stage(context, records, lane, "deployment", version.digest, started)
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata={
                 "version": version.version,
                 "digest": version.digest,
                 "replaced": current.version if current and current.version != version.version else "nothing",
                 "address": dg.MetadataValue.url(f"{address}/v2/models/{model}"),
-                "server": server.address,
                 "answered by version": answers.version,
+                **authority_shown(authorised),
+                **told,
             },
             data_version=dg.DataVersion(version.digest),
         )
@@ -87,8 +103,8 @@ def deployment(lane: ModelLane) -> dg.AssetsDefinition:
     return _deployment
 
 
-def check_releasable(release: Release, keys: Keys, current: ModelVersion | None, now: datetime) -> None:
-    """Refuse a version compared with another champion, or one that waits for a person; raises Failure."""
+def require_compared(release: Release, keys: Keys, current: ModelVersion | None) -> None:
+    """Refuse a version that was compared with another champion than today's; raises Failure."""
     verdict = open_envelope(release.verdict.read_bytes(), keys.trusted_keys())
     compared = verdict.champion.version if verdict.champion else None
     serving = current.version if current else None
@@ -100,54 +116,61 @@ def check_releasable(release: Release, keys: Keys, current: ModelVersion | None,
             f"materialize {release.model}/evaluation_report again",
             allow_retries=False,
         )
+
+
+def roll_out(
+    rollouts: Rollouts, release: Release, lake: Lake, current: ModelVersion | None, actor: str
+) -> Answers:
+    """Begin the rollout, or join the one that goes on, and advance it as far as a run should.
+
+    Before any user is answered by the new version, its answers are compared with the package's own.
+    """
+    same = current is not None and current.version == release.version
+    if same and rollouts.active() is None:
+        repair(rollouts)
+        rollouts.actions.retire_others()
+        return _sampled(rollouts, release, lake)
+    stable = Target(version=current.version, digest=current.digest) if current and not same else None
+    trained = candidate(rollouts.world.ledger, release.model)
+    target = Target(version=release.version, digest=release.digest, run=trained.run_id)
+    rollouts.begin(target, stable, actor)
+    state = rollouts.run(patience_s=_LAUNCH_S, until=lambda now: now.phase != "launching")
+    if state.phase in {"rolling_back", "rolled_back"}:
+        rollouts.run(patience_s=_LAUNCH_S)
+        raise dg.Failure(rollouts.describe(state), allow_retries=False)
     try:
-        authorise_approval(
-            release.approval.read_bytes() if release.approval else None,
-            keys.trusted_keys(),
-            verdict=verdict,
-            version=release.version,
-            now=now,
-        )
-    except Refused as refused:
-        raise dg.Failure(
-            f"{refused}; then materialize {release.model}/deployment", allow_retries=False
-        ) from refused
+        answers = _sampled(rollouts, release, lake)
+    except (dg.Failure, ServingError) as error:
+        rollouts.abort(by=actor, reason=_said(error))
+        rollouts.run(patience_s=_LAUNCH_S)
+        raise
+    limit = parse_duration(rollouts.lane.model.rollout.within_run).total_seconds()
+    if state.plan.total_s > limit:
+        rollouts.run(patience_s=_LAUNCH_S, until=lambda now: not now.pending)
+    else:
+        rollouts.run(patience_s=limit + _LAUNCH_S)
+    return answers
 
 
-def _promote(
-    ledger: Ledger, model: str, version: ModelVersion, current: ModelVersion | None, actor: str
-) -> None:
-    # The ledger first: it decides who is champion, and the compare-and-set stops a second release here,
-    # before any traffic has moved. Route and aliases follow it and are repaired from it after a kill.
-    ledger.move(
-        champion_pointer(model),
-        expected=str(current.version) if current else None,
-        new=str(version.version),
-        action="promoted",
-        model=model,
-        actor=actor,
-        version=version.version,
-        digest=version.digest,
-        details={"from": current.digest if current else None, "to": version.digest},
-    )
+def _sampled(rollouts: Rollouts, release: Release, lake: Lake) -> Answers:
+    server = rollouts.actions.server(release.version)
+    if server is None:
+        raise ResourceError(f"{release.model}: the server of version {release.version} is not ready")
+    return sample_answers(rollouts.lane, lake, release, server.address)
 
 
-def retire_others(lane: ModelLane, serving: ServingTarget, version: int) -> None:
-    """Keep the replaced versions warm for the declared time, then drain and stop them."""
-    others = [
-        server
-        for server in serving.status().servers
-        if (server.model, server.environment) == (lane.model.name, "production")
-        and server.version != version
-        and server.state != "stopped"
-    ]
-    if not others:
-        return
-    time.sleep(parse_duration(lane.model.rollout.keep_warm).total_seconds())
-    for server in others:
-        if serving.routes("production", lane.model.name).get(server.version):
-            raise ResourceError(
-                f"{lane.model.name}: version {server.version} got traffic again while it was kept warm; "
-                "it was not stopped"
-            )
-        serving.retire("production", lane.model.name, server.version)
+def _said(error: Exception) -> str:
+    return str(error.description if isinstance(error, dg.Failure) else error)
+
+
+def _outcome(rollouts: Rollouts, version: ModelVersion, reports: Reports) -> dict[str, Any]:
+    """What the run shows of the rollout; raises Failure where it was rolled back."""
+    state = rollouts.state()
+    if state is None or state.target.version != version.version:
+        return {}
+    shown = rollout_metadata(rollouts, state, datetime.now(UTC), reports)
+    if state.phase in {"rolling_back", "rolled_back"}:
+        raise dg.Failure(rollouts.describe(state), metadata=shown, allow_retries=False)
+    if not state.ended:
+        shown["goes on"] = "advanced by the sensor 'rollouts', or by 'mlcicd rollout advance'"
+    return shown

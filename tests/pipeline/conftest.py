@@ -22,6 +22,7 @@ from resources.protocols import Release, ServerStatus, ServingStatus
 from resources.records import SqlRecords
 from resources.reports import ReportFolder
 from resources.source_sql import SqlWarehouse
+from resources.studies import OptunaStudies
 from tests.fakes.projects import MONTHS, Project, write_project
 from tests.fakes.served import answering
 from tests.fakes.serving import FakeServing
@@ -51,7 +52,8 @@ class AnsweringServing(FakeServing):
         for server in status.servers:
             if server.weight == 100:
                 addresses[server.environment] = self._ports[server.environment, server.version]
-        return replace(status, addresses=addresses)
+        servers = [replace(one, address=self._ports[one.environment, one.version]) for one in status.servers]
+        return replace(status, addresses=addresses, servers=servers)
 
 
 @dataclass
@@ -120,6 +122,7 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
             "warehouse": SqlWarehouse({"WAREHOUSE_URL": f"sqlite:///{home}/warehouse.db"}),
             "records": SqlRecords(f"sqlite:///{home}/records.db"),
             "tracking": tracking,
+            "studies": OptunaStudies(f"sqlite:///{home}/tuning.db"),
             "registry": MemoryRegistry(tracking),
             "ledger": SqlLedger(f"sqlite:///{home}/ledger.db"),
             "keys": FileKeys(home / "keys"),
