@@ -1,6 +1,6 @@
 """Asking a served model, by the Open Inference Protocol v2."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,9 +48,23 @@ class Answer:
         return self.predictions.values
 
 
-def predict(address: str, model: str, records: pl.DataFrame, inputs: Sequence[Column]) -> Answer:
+def predict(
+    address: str,
+    model: str,
+    records: pl.DataFrame,
+    inputs: Sequence[Column],
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
     """Score raw records over HTTP; raises ServingError."""
-    body = _ask("POST", f"{address}/v2/models/{model}/infer", encode(records, inputs))
+    return infer(address, model, encode(records, inputs), headers=headers)
+
+
+def infer(
+    address: str, model: str, request: Mapping[str, Any], *, headers: Mapping[str, str] | None = None
+) -> Answer:
+    """Send a request as it is; raises ServingError."""
+    body = _ask("POST", f"{address}/v2/models/{model}/infer", request, headers)
     outputs = {output["name"]: output for output in body["outputs"]}
     scores = outputs["value"] if "value" in outputs else outputs["probabilities"]
     return Answer(
@@ -60,9 +74,9 @@ def predict(address: str, model: str, records: pl.DataFrame, inputs: Sequence[Co
     )
 
 
-def describe(address: str, model: str) -> dict[str, Any]:
+def describe(address: str, model: str, *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The served model's metadata: versions, inputs and outputs; raises ServingError."""
-    return _ask("GET", f"{address}/v2/models/{model}")
+    return _ask("GET", f"{address}/v2/models/{model}", headers=headers)
 
 
 def answering(address: str, model: str) -> list[str]:
@@ -73,9 +87,9 @@ def answering(address: str, model: str) -> list[str]:
         return []
 
 
-def _ask(method: str, url: str, body: Any = None) -> dict[str, Any]:
+def _ask(method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
     try:
-        response = httpx.request(method, url, json=body, timeout=TIMEOUT_S)
+        response = httpx.request(method, url, json=body, headers=headers, timeout=TIMEOUT_S)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ServingError(
             f"{url}: no answer ({error}); see 'mlcicd serve status', start with 'mlcicd serve start'"
