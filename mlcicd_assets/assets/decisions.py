@@ -120,6 +120,7 @@ def decide(
         APPROVED if decision == "approve" else REJECTED,
         signed,
         pointer=decision_pointer(desk.model, version.digest),
+        run_id=version.run_id,
         version=number,
         details={"expires": approval.expires},
     )
@@ -167,13 +168,13 @@ def override(
         OVERRIDDEN,
         signed,
         pointer=override_pointer(desk.model, digest),
+        run_id=run_id,
         version=known,
         details={
             "expires": waiver.expires,
             "gates": list(waiver.gates),
             "approval": waiver.approval,
             "failed gates": failed,
-            "loud": True,
         },
     )
     return signed
@@ -340,11 +341,13 @@ def _write_down(
     signed: Signed,
     *,
     pointer: str,
+    run_id: str,
     version: int | None,
     details: Mapping[str, object],
 ) -> None:
     """Only while retention has not begun to delete the artifact: of both, one is first in the ledger."""
     decision, known = signed.decision, envelope_id(signed.envelope)
+    deleting = retention_pointer(desk.model, run_id)
     try:
         desk.ledger.move(
             pointer,
@@ -357,10 +360,10 @@ def _write_down(
             version=version,
             digest=decision.digest,
             details={**details, "envelope": known, "signed by": signed.signed_by},
-            holding={retention_pointer(desk.model, decision.digest): None},
+            holding={deleting: None},
         )
     except Conflict as conflict:
-        if desk.ledger.pointer(retention_pointer(desk.model, decision.digest)) is not None:
+        if desk.ledger.pointer(deleting) is not None:
             raise Refused(
                 f"{desk.model} {decision.digest[:12]} is being deleted by retention; train it again"
             ) from conflict

@@ -19,6 +19,7 @@ from mlcicd_assets.cli import (
     predict,
     register,
     repair,
+    retention,
     serve,
     stale,
     status,
@@ -114,6 +115,9 @@ app.command("override")(approvals.override)
 app.command("audit")(audit.audit)
 app.command("repair")(repair.repair)
 app.add_typer(keys.app, name="keys")
+app.command("retention")(retention.retention)
+app.command("pin")(retention.pin)
+app.command("unpin")(retention.unpin)
 app.add_typer(serve.app, name="serve")
 app.command("land")(land.land)
 app.command("register")(register.register)

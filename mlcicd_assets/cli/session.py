@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Ledger,
         Records,
         Registry,
+        Reports,
         ServingTarget,
         Tracking,
     )
@@ -112,6 +113,12 @@ class Session:
     def ledger(self) -> "Ledger":
         """The history, and who is champion."""
         found: Ledger = self._resources["ledger"]
+        return found
+
+    @property
+    def reports(self) -> "Reports":
+        """Pages for people."""
+        found: Reports = self._resources["reports"]
         return found
 
     @property

@@ -13,6 +13,7 @@ from mlcicd_assets.assets.registered_model import registered_model
 from mlcicd_assets.assets.staging_deployment import staging_deployment
 from mlcicd_assets.assets.trained_model import trained_model
 from mlcicd_assets.checks.leakage import holdout_unseen
+from mlcicd_assets.checks.lifecycle import aliases_follow_ledger, released_without_override
 from mlcicd_assets.checks.model import model_gates
 from mlcicd_assets.checks.production import serves_champion
 from mlcicd_assets.components.dataset import folder_of
@@ -58,5 +59,5 @@ def model_definitions(lane: ModelLane) -> dg.Definitions:
             deployment(lane),
             monitoring_report(lane),
         ],
-        asset_checks=[holdout_unseen(lane), model_gates(lane), serves_champion(lane)],
+        asset_checks=[holdout_unseen(lane), model_gates(lane), serves_champion(lane), aliases_follow_ledger(lane), released_without_override(lane)],
     )

@@ -19,7 +19,9 @@ ALIAS_BY_HAND = "alias_by_hand"  # found where nothing of ours put it
 PINNED = "pinned"
 UNPINNED = "unpinned"
 RETENTION_PLANNED = "retention_planned"
+DELETION_BEGAN = "deletion_began"
 DELETED = "deleted"
+VACUUMED = "vacuumed"
 
 
 class Line(Protocol):

@@ -34,9 +34,14 @@ def override_pointer(model: str, digest: str) -> str:
     return f"override/{model}/{digest}"
 
 
-def retention_pointer(model: str, digest: str) -> str:
-    """The ledger's pointer that retention sets before it deletes an artifact; set, it is never taken back."""
-    return f"retention/{model}/{digest}"
+def retention_pointer(model: str, run_id: str) -> str:
+    """The ledger's pointer that retention sets before it deletes a run and its version; never taken back."""
+    return f"retention/{model}/{run_id}"
+
+
+def pin_pointer(model: str, version: int) -> str:
+    """The ledger's pointer that keeps retention away from a version while it is set."""
+    return f"pin/{model}/{version}"
 
 
 @dataclass(frozen=True)
