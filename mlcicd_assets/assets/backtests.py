@@ -18,7 +18,7 @@ from mlcicd_assets.ml.data.feature_table import TIME
 from mlcicd_assets.ml.data.partition_statistics import WHOLE
 from mlcicd_assets.ml.declarations import ModelDeclaration
 from mlcicd_assets.ml.evaluation.evaluate import Champion
-from mlcicd_assets.ml.evaluation.gates import decide
+from mlcicd_assets.ml.evaluation.gates import decide, replayable
 from mlcicd_assets.ml.periods import FORMATS, end_of
 from mlcicd_assets.ml.training.splits import NotEnoughData
 from mlcicd_assets.ml.user_code import load_function, load_object
@@ -177,7 +177,9 @@ def _step(
         return Step(key, problem=str(error)), None
     made = make(lane, lake, material, folder, Revision("none", dirty=False, author=""))
     evaluation = score(lane, lake, made.package, made.record, made.holdout, champion)
-    gates = tuple(decide(lane.model, evaluation))
+    # What only a running server can say is not asked of history.
+    asked = replayable(lane.model)
+    gates = tuple(gate for gate in decide(lane.model, evaluation) if gate.name in asked)
     step = Step(key, evaluation, gates, cold=_uncovered(lane.model, material))
     return step, Champion(number, made.package.digest, made.package)
 

@@ -12,19 +12,31 @@ import polars as pl
 
 from mlcicd_assets.assets.candidates import candidate, champion
 from mlcicd_assets.assets.expected import expected_failures
+from mlcicd_assets.assets.holdouts import holdout_records, holdout_sample
 from mlcicd_assets.assets.model_options import asset_options
 from mlcicd_assets.assets.proofs import declared_policy
 from mlcicd_assets.assets.recording import remember, require_unrefused
+from mlcicd_assets.assets.serving_shown import serving_shown
 from mlcicd_assets.ml.artifact.package import Package, PackageError, read_package
 from mlcicd_assets.ml.artifact.parity import align
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.data.feature_table import LABEL
+from mlcicd_assets.ml.evaluation import serving_truths
 from mlcicd_assets.ml.evaluation.evaluate import Champion, Evaluation, evaluate
 from mlcicd_assets.ml.evaluation.gates import GateResult, decide
-from mlcicd_assets.ml.training.training_record import TrainingRecord, in_holdout
-from mlcicd_assets.release.run_files import EVALUATION, HOLDOUT, PACKAGE, REPORT, TRAINING, VERDICT
+from mlcicd_assets.ml.training.training_record import TrainingRecord
+from mlcicd_assets.release.run_files import (
+    EVALUATION,
+    HOLDOUT,
+    PACKAGE,
+    REPORT,
+    TRAINING,
+    VERDICT,
+    Candidate,
+)
 from mlcicd_assets.release.verdict import ChampionVersion, DataVersion, Gate, Holdout, Verdict, seal
 from mlcicd_assets.reports.evaluation import render_evaluation
+from mlcicd_assets.serving.examination import examine
 from resources.protocols import (
     Keys,
     Lake,
@@ -34,6 +46,7 @@ from resources.protocols import (
     Registry,
     Reports,
     ResourceError,
+    ServingTarget,
     Tracking,
 )
 
@@ -59,6 +72,7 @@ def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
         keys: dg.ResourceParam[Keys],
         records: dg.ResourceParam[Records],
         reports: dg.ResourceParam[Reports],
+        serving: dg.ResourceParam[ServingTarget],
     ) -> dg.MaterializeResult:
         started = time.perf_counter()
         trained = candidate(ledger, model)
@@ -67,7 +81,7 @@ def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
             folder = Path(scratch)
             current = champion(ledger, registry, model)
             opponent = _opponent(registry, current, folder / "champion")
-            evaluation = measure(lane, lake, tracking, trained.run_id, trained.digest, opponent, folder)
+            evaluation = measure(lane, lake, tracking, serving, trained, opponent, folder)
             gates = decide(lane.model, evaluation)
             verdict = verdict_of(lane, evaluation, gates, trained.run_id, datetime.now(UTC))
             page = render_evaluation(evaluation, gates)
@@ -115,16 +129,20 @@ def measure(
     lane: ModelLane,
     lake: Lake,
     tracking: Tracking,
-    run_id: str,
-    digest: str,
+    serving: ServingTarget,
+    trained: Candidate,
     opponent: Champion | None,
     folder: Path,
 ) -> Evaluation:
-    """Fetch what a run trained, and measure it on its holdout."""
-    package = read_package(tracking.fetch(run_id, PACKAGE, folder), expected=digest)
+    """Fetch what a run trained, measure it on its holdout, and then on the server that would serve it."""
+    run_id = trained.run_id
+    package = read_package(tracking.fetch(run_id, PACKAGE, folder), expected=trained.digest)
     record = TrainingRecord.model_validate_json(tracking.fetch(run_id, TRAINING, folder).read_bytes())
     holdout = pl.read_parquet(tracking.fetch(run_id, HOLDOUT, folder))
-    return score(lane, lake, package, record, holdout, opponent)
+    evaluation = score(lane, lake, package, record, holdout, opponent)
+    sample = holdout_sample(lane, lake, package, record, holdout)
+    truths = examine(serving, package, lane.model.serving, sample)
+    return evaluation.model_copy(update={"serving": truths})
 
 
 def score(
@@ -137,7 +155,7 @@ def score(
 ) -> Evaluation:
     """Score the raw records of a training's `holdout` (keys, label, `_score`) through both packages."""
     dataset = lane.data.dataset
-    rows = _records(lane, lake, record, holdout)
+    rows = holdout_records(lane, lake, record, holdout)
     aligned = align(rows, holdout, dataset.keys)
     protected = aligned.select(pl.col(f"_{name}").alias(name) for name in dataset.protected)
     return evaluate(
@@ -150,15 +168,6 @@ def score(
         protected=protected if dataset.protected else None,
         costs=lane.model.costs,
     )
-
-
-def _records(lane: ModelLane, lake: Lake, record: TrainingRecord, holdout: pl.DataFrame) -> pl.DataFrame:
-    dataset = lane.data.dataset
-    partitions = [used.partition for used in record.data if used.partition is not None]
-    keys = holdout.select(pl.col(f"_{key}").alias(key) for key in dataset.keys)
-    rows = lake.scan(lane.data.table("validated_data"), partitions=partitions or None)
-    inside = rows.filter(in_holdout(record, dataset.time or ""))
-    return inside.join(keys.lazy(), on=dataset.keys, how="semi", nulls_equal=True).collect()
 
 
 def verdict_of(
@@ -200,7 +209,8 @@ def keep(
     for name, content in contents.items():
         (folder / name).write_bytes(content)
         tracking.store(run_id, folder / name, "")
-    measured = {name: value for name, value in evaluation.metrics.items() if value is not None}
+    told = {**evaluation.metrics, **serving_truths.values(evaluation.serving)}
+    measured = {name: value for name, value in told.items() if value is not None}
     tracking.log(run_id, metrics=measured)
 
 
@@ -239,6 +249,7 @@ def _shown(
         **({"about the holdout": "; ".join(evaluation.notes)} if evaluation.notes else {}),
         "pictures": dg.MetadataValue.md(pictures),
         "report": dg.MetadataValue.path(link),
+        **serving_shown(evaluation.serving),
         # As numbers, so that the UI plots them over time.
         **{f"metric/{name}": value for name, value in evaluation.metrics.items() if value is not None},
     }

@@ -10,8 +10,9 @@ from mlcicd_assets.assets.candidates import registered_candidate
 from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.lifecycle import mirror
 from mlcicd_assets.assets.model_options import asset_options, remember_stage
-from mlcicd_assets.assets.releases import prepare, sample_answers
+from mlcicd_assets.assets.releases import first_answer, prepare, sample_answers
 from mlcicd_assets.ml.catalogue import ModelLane
+from mlcicd_assets.release.history import STAGED
 from resources.protocols import Keys, Lake, Ledger, Records, Registry, ServingTarget, Tracking
 
 
@@ -40,6 +41,7 @@ def staging_deployment(lane: ModelLane) -> dg.AssetsDefinition:
         with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
             release = prepare(lane, registry, tracking, ledger, keys, version, "staging", Path(scratch))
             server = serving.launch(release, keys.trusted_keys())
+            first = first_answer(lane, lake, release, server.address)
             before = [other for other in serving.routes("staging", model) if other != version.version]
             serving.route("staging", model, {version.version: 100})
             for other in before:
@@ -47,12 +49,12 @@ def staging_deployment(lane: ModelLane) -> dg.AssetsDefinition:
             address = serving.status().addresses["staging"]
             answers = sample_answers(lane, lake, release, address)
         ledger.append(
-            "staged",
+            STAGED,
             model,
             actor=f"run {context.run_id}",
             version=version.version,
             digest=version.digest,
-            details={"address": address},
+            details={"address": address, "first_answer_ms": first},
         )
         mirror(ledger, registry, model, f"run {context.run_id}")
         remember_stage(context, records, lane, "staging_deployment", version.digest, started)
@@ -63,6 +65,7 @@ def staging_deployment(lane: ModelLane) -> dg.AssetsDefinition:
                 "server": server.address,
                 "rows compared": answers.rows,
                 "largest difference": answers.difference,
+                "first answer (ms)": "none in time" if first is None else first,
             },
             data_version=dg.DataVersion(version.digest),
         )

@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import dagster as dg
 import polars as pl
 
 from mlcicd_assets.assets.expected import expected_failures
+from mlcicd_assets.assets.metering import metered
 from mlcicd_assets.assets.model_options import asset_options
 from mlcicd_assets.assets.recording import remember, require_unrefused
 from mlcicd_assets.ml.artifact.keeping import to_skops
@@ -22,6 +23,7 @@ from mlcicd_assets.ml.data.contract_schema import nullable_columns
 from mlcicd_assets.ml.data.feature_table import ARRIVES, LABEL, TIME, model_columns
 from mlcicd_assets.ml.periods import end_of, overlapping
 from mlcicd_assets.ml.training.environment import capture
+from mlcicd_assets.ml.training.cost import described, metrics_of
 from mlcicd_assets.ml.training.fitting import Trained, new_estimator, scores, train
 from mlcicd_assets.ml.training.splits import NotEnoughData, Split, choose_windows, rows_of
 from mlcicd_assets.ml.training.training_record import DataUsed, TrainingRecord, used_contents, windows
@@ -71,8 +73,11 @@ def trained_model(lane: ModelLane) -> dg.AssetsDefinition:
             require_unrefused(records, used_contents(material.data))
             tags = {"dagster_run_id": context.run_id, "commit": revision.commit, "dirty": str(revision.dirty)}
             with tracking.run(model, f"{model} as of {material.split.as_of:%Y-%m-%d}", tags) as run:
-                made = make(lane, lake, material, Path(scratch), revision)
+                with metered() as meter:
+                    made = make(lane, lake, material, Path(scratch), revision)
+                made = replace(made, record=made.record.model_copy(update={"cost": meter.cost}))
                 keep(tracking, run.id, made, Path(scratch))
+                tracking.log(run.id, metrics=metrics_of(meter.cost, lane.model.rates))
             before = ledger.pointer(candidate_pointer(model))
             ledger.move(
                 candidate_pointer(model),
@@ -92,7 +97,8 @@ def trained_model(lane: ModelLane) -> dg.AssetsDefinition:
             seconds=time.perf_counter() - started,
         )
         return dg.MaterializeResult(
-            metadata=_shown(made, tracking.url(run.id)), data_version=dg.DataVersion(made.package.digest)
+            metadata={**_shown(made, tracking.url(run.id)), **described(meter.cost, lane.model.rates)},
+            data_version=dg.DataVersion(made.package.digest)
         )
 
     return _trained_model

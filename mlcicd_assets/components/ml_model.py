@@ -16,6 +16,7 @@ from mlcicd_assets.checks.leakage import holdout_unseen
 from mlcicd_assets.checks.lifecycle import aliases_follow_ledger, released_without_override
 from mlcicd_assets.checks.model import model_gates
 from mlcicd_assets.checks.production import serves_champion
+from mlcicd_assets.checks.staging import staging_tests
 from mlcicd_assets.components.dataset import folder_of
 from mlcicd_assets.components.scaffolding import MlModelScaffolder
 from mlcicd_assets.ml.catalogue import ModelLane, check_references, dataset_of, load_datasets
@@ -59,5 +60,5 @@ def model_definitions(lane: ModelLane) -> dg.Definitions:
             deployment(lane),
             monitoring_report(lane),
         ],
-        asset_checks=[holdout_unseen(lane), model_gates(lane), serves_champion(lane), aliases_follow_ledger(lane), released_without_override(lane)],
+        asset_checks=[holdout_unseen(lane), model_gates(lane), staging_tests(lane), serves_champion(lane), aliases_follow_ledger(lane), released_without_override(lane)],
     )

@@ -12,10 +12,12 @@ from pydantic import Field, field_validator, model_validator
 
 from mlcicd_assets.ml.declared import BoundText, Declaration, DurationText, Name, Reference
 from mlcicd_assets.ml.evaluation.costs import Costs
+from mlcicd_assets.ml.evaluation.serving_declaration import Serving
 from mlcicd_assets.ml.governance import ApprovalRule, DataRetention, Retention
 from mlcicd_assets.ml.rollouts import Rollout
 from mlcicd_assets.ml.tasks import LabelKind, Task
 from mlcicd_assets.ml.thresholds import parse_duration
+from mlcicd_assets.ml.training.cost import Rates
 from mlcicd_assets.ml.watches import Watches
 
 
@@ -249,7 +251,7 @@ class ModelDeclaration(Declaration):
     costs: Costs | None = Field(
         default=None, description="What wrong answers cost, for the metric expected_cost: see Costs."
     )
-    gates: dict[str, BoundText] = Field(min_length=1, description="Metric: bound, each a blocking check.")
+    gates: dict[str, str] = Field(min_length=1, description="Metric: bound, each a blocking check.")
     champion: ChampionRule
     risk: Literal["low", "medium", "high"] = Field(
         default="low", description="high: a person approves before production."
@@ -257,18 +259,25 @@ class ModelDeclaration(Declaration):
     approval: ApprovalRule = ApprovalRule()
     retention: Retention = Retention()
     rollout: Rollout = Rollout()
+    serving: Serving = Serving()
+    rates: Rates | None = Field(
+        default=None, description="What an hour costs, for the cost of a training in money: see Rates."
+    )
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _known_gates(self) -> "ModelDeclaration":
+        from mlcicd_assets.ml.evaluation.gate_names import gate_bound, gate_names
         from mlcicd_assets.ml.evaluation.metrics import metrics_of
 
-        known = metrics_of(self.task)
-        said = f"of a {self.task} model it is one of: {', '.join(sorted(known))}"
-        for gate in self.gates:
-            if gate not in known:
-                raise ValueError(f"gates: there is no metric {gate!r}; {said}")
+        known, names = metrics_of(self.task), gate_names(self.task)
+        of = f"of a {self.task} model it is one of:"
+        for gate, bound in self.gates.items():
+            if gate not in names:
+                raise ValueError(f"gates: there is no metric {gate!r}; {of} {', '.join(sorted(names))}")
+            gate_bound(gate, bound, self.rates)
         if self.champion.metric not in known:
+            said = f"{of} {', '.join(sorted(known))}"
             raise ValueError(f"champion.metric {self.champion.metric!r} is no metric; {said}")
         return self
 

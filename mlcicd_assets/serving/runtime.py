@@ -18,6 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlcicd_assets.serving.limits import OUT_OF_MEMORY, keep_to_cpus, set_threads, watch_memory
+from mlcicd_assets.serving.trial import ENVIRONMENT as EVALUATION
+from mlcicd_assets.serving.trial import LOOPBACK, VERSION, NoToken, OnlyForEvaluation, end_with, read_token
+
 if TYPE_CHECKING:
     from mlcicd_assets.ml.artifact.package import Package
     from mlcicd_assets.release.authorisation import Proofs
@@ -39,24 +43,35 @@ class RefusedToServe(RuntimeError):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; returns the exit code."""
     args = _parser().parse_args(arguments)
-    _set_up_process()
+    _set_up_process(args)
     try:
-        # First of all: connections wait in the queue while the model loads, instead of being refused.
-        listener = socket.create_server((args.host, args.port), backlog=512)
+        token = _token_of(args) if args.environment == EVALUATION else None
+        # Before the model: connections wait in the queue while it loads, instead of being refused.
+        listener = _listen(args.host, args.port)
+    except RefusedToServe as refused:
+        return _refuse(args, refused)
     except OSError as error:
         _say(f"failed: cannot listen on {args.host}:{args.port} ({error.strerror}); give a free --port")
         return PORT_IN_USE
     try:
-        package = prove(args)
-        service = load(package, args.model, args.model_version)
+        package = prove(args) if token is None else examine(args)
+        service = load(package, args.model, args.model_version, threads=args.threads)
     except RefusedToServe as refused:
         listener.close()
-        _say(f"refused: {refused}")
-        # A supervisor takes an exit within its start-up time for a failed start, and tries again.
-        time.sleep(args.hold_refusal)
-        return REFUSED
-    _run(service, listener)
+        return _refuse(args, refused)
+    _run(service, listener, token)
     return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    return socket.create_server((host, port), backlog=512)
+
+
+def _refuse(args: argparse.Namespace, refused: RefusedToServe) -> int:
+    _say(f"refused: {refused}")
+    # A supervisor takes an exit within its start-up time for a failed start, and tries again.
+    time.sleep(args.hold_refusal)
+    return REFUSED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,18 +80,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--package", type=Path, required=True, help="the package folder")
-    add("--verdict", type=Path, required=True, help="its signed verdict")
+    add("--verdict", type=Path, help="its signed verdict; nothing is served without")
     add("--approval", type=Path, help="the signed approval, where a person must agree")
     add("--override", type=Path, help="the signed override, where a person waived a gate or the approval")
     add("--approvers", type=Path, help="JSON of the people whose own signatures count")
-    add("--trusted-keys", type=Path, required=True, help="PEM public keys, one after another")
+    add("--trusted-keys", type=Path, help="PEM public keys, one after another")
     add("--model", required=True)
-    add("--model-version", type=int, required=True)
+    add("--model-version", type=int, default=0, help="the registered version, from 1")
     add("--digest", required=True, help="hex SHA-256 of the package's manifest.json")
-    add("--environment", choices=["staging", "production"], required=True)
+    add(
+        "--environment",
+        choices=["staging", "production", EVALUATION],
+        required=True,
+        help="evaluation: only for whoever writes a token to standard input, until that ends",
+    )
     add("--launched-at", type=_moment, help="when the approval had to be valid, ISO 8601; now by default")
     add("--host", default="127.0.0.1")
     add("--port", type=int, required=True)
+    add("--threads", type=_count, default=1, help="that one request may use")
+    add("--cpus", type=_count, help="cores that the process may use; all by default")
+    add("--memory-mb", type=float, help="10^6 bytes resident, beyond which the process ends itself")
     add("--hold-refusal", type=float, default=0.0, help="seconds to stay alive after a refusal")
     return parser
 
@@ -88,10 +111,20 @@ def _moment(text: str) -> datetime:
     return moment
 
 
-def _set_up_process() -> None:
-    # Read once by the libraries when they are imported; more threads cost the tail latency dearly.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("POLARS_MAX_THREADS", "1")
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("a count is at least 1")
+    return number
+
+
+def _set_up_process(args: argparse.Namespace) -> None:
+    # One by default: more threads cost the tail latency dearly.
+    set_threads(args.threads)
+    if args.cpus:
+        keep_to_cpus(args.cpus)
+    if args.memory_mb:
+        watch_memory(args.memory_mb, lambda resident: _end_out_of_memory(resident, args.memory_mb))
     # KServe's module reads the command line too; it must not stumble over ours.
     sys.argv[1:] = []
     # KServe's use of FastAPI is deprecated there; nothing that this log's reader could act on.
@@ -104,8 +137,41 @@ def _say(line: str) -> None:
     sys.stderr.flush()
 
 
+def _end_out_of_memory(resident: float, limit: float) -> None:
+    _say(f"ended: {resident:.0f} MB of memory are more than the {limit:.0f} MB that are declared")
+    os._exit(OUT_OF_MEMORY)
+
+
+def _token_of(args: argparse.Namespace) -> bytes:
+    """What an evaluation's requests will carry; raises RefusedToServe for a server that others could use."""
+    if args.host not in LOOPBACK or args.model_version != VERSION:
+        raise RefusedToServe(
+            "a server for evaluation is no version and listens on loopback alone: "
+            "leave --host and --model-version out"
+        )
+    try:
+        return read_token()
+    except NoToken as error:
+        raise RefusedToServe(str(error)) from error
+
+
+def examine(args: argparse.Namespace) -> "Package":
+    """Verify the package's bytes alone, for a server that nobody is sent to; raises RefusedToServe."""
+    from mlcicd_assets.ml.artifact.package import PackageError, read_package
+
+    try:
+        return _of_model(read_package(args.package, expected=args.digest), args)
+    except PackageError as error:
+        raise RefusedToServe(str(error)) from error
+
+
 def prove(args: argparse.Namespace) -> "Package":
     """Verify the package's bytes, its verdict and, where needed, its approval; raises RefusedToServe."""
+    if args.verdict is None or args.trusted_keys is None or args.model_version < 1:
+        raise RefusedToServe(
+            f"{args.environment} takes a version with a verdict: "
+            "give --verdict, --trusted-keys and --model-version"
+        )
     from mlcicd_assets.ml.artifact.package import PackageError, read_package
     from mlcicd_assets.release.authorisation import authorise_artifact, authorise_production
     from mlcicd_assets.release.envelope import Refused
@@ -122,6 +188,10 @@ def prove(args: argparse.Namespace) -> "Package":
             authorise_artifact(proofs, trust, model=args.model, digest=package.digest, now=now)
     except (PackageError, Refused) as error:
         raise RefusedToServe(str(error)) from error
+    return _of_model(package, args)
+
+
+def _of_model(package: "Package", args: argparse.Namespace) -> "Package":
     if package.signature.model != args.model:
         raise RefusedToServe(
             f"{args.package} holds the model {package.signature.model!r}, not {args.model!r}"
@@ -150,7 +220,7 @@ def _read(path: Path) -> bytes:
         raise RefusedToServe(f"cannot read {path} ({error.strerror})") from error
 
 
-def load(package: "Package", model: str, version: int) -> "InferenceService":
+def load(package: "Package", model: str, version: int, *, threads: int = 1) -> "InferenceService":
     """Load a proven package and warm it up with one prediction; raises RefusedToServe."""
     from mlcicd_assets.ml.artifact.package import PackageError
     from mlcicd_assets.ml.artifact.scoring import Scorer
@@ -158,7 +228,7 @@ def load(package: "Package", model: str, version: int) -> "InferenceService":
     from mlcicd_assets.serving.application import InferenceService
 
     try:
-        service = InferenceService(Scorer.load(package), model, version)
+        service = InferenceService(Scorer.load(package, threads=threads), model, version)
     except (PackageError, UserCodeError) as error:
         raise RefusedToServe(str(error)) from error
     _warm_up(service)
@@ -176,13 +246,16 @@ def _warm_up(service: "InferenceService") -> None:
         _say(f"note: warmed up without a prediction: {error}")
 
 
-def _run(service: "InferenceService", listener: socket.socket) -> None:
+def _run(service: "InferenceService", listener: socket.socket, token: bytes | None) -> None:
     import uvicorn
 
     from mlcicd_assets.serving.application import Application
     from mlcicd_assets.serving.kserve_routes import kserve_application
 
     app: App = Application(service, kserve_application(service))
+    if token is not None:
+        app = OnlyForEvaluation(app, token)
+        end_with()
     config = uvicorn.Config(
         app,
         access_log=False,

@@ -10,6 +10,8 @@ from mlcicd_assets.ml.declarations import ModelDeclaration
 from mlcicd_assets.ml.evaluation.curves import confusion, shapes
 from mlcicd_assets.ml.evaluation.evaluate import ChampionResult, Evaluation, GroupResult, ParityResult
 from mlcicd_assets.ml.evaluation.metrics import measure
+from mlcicd_assets.ml.evaluation.serving_truths import ServingTruths, summarise_load
+from mlcicd_assets.ml.evaluation.skew import Skew
 from mlcicd_assets.ml.training.training_record import DataUsed, TrainingRecord
 
 DIGEST = "ab" * 32
@@ -82,8 +84,22 @@ def evaluation(
         "parity": ParityResult(rows=len(labels), max_difference=2.1e-7, label_flips=0),
         "champion": None if champion_skill is None else champion(champion_skill),
         "training": record(),
+        "serving": serving(),
     }
     return Evaluation.model_validate({**fields, **changes})
+
+
+def serving(**changes: Any) -> ServingTruths:
+    """What a quick and truthful server showed."""
+    fields: dict[str, Any] = {
+        "cold_start_s": 1.5,
+        "first_answer_ms": 4.0,
+        "memory_mb": 210.0,
+        "artifact_mb": 0.4,
+        "load": summarise_load([2.0] * 490 + [9.0] * 10, [], seconds=0.5, concurrency=4),
+        "skew": Skew(rows=200, max_difference=1.2e-7),
+    }
+    return ServingTruths.model_validate({**fields, **changes})
 
 
 def champion(skill: float, **changes: Any) -> ChampionResult:

@@ -49,6 +49,9 @@ def answering(scorer: Scorer, model: str, version: int, *, token: str = "") -> I
             else:
                 self._send(*service.answer(raw, "request"))
 
+        def do_DELETE(self) -> None:
+            self._send(405, b'{"error": "there is no such method here"}')
+
         def _send(self, status: int, body: bytes) -> None:
             allowed = not token or self.headers.get("authorization") == f"Bearer {token}"
             self.send_response(status if allowed else 403)

@@ -7,9 +7,8 @@ from mlcicd_assets.ml.backtest.bounds import rejudged
 from mlcicd_assets.ml.backtest.replay import BacktestError, Finding, Outcome, RuleHistory, Strain, rule_named
 from mlcicd_assets.ml.declarations import ModelDeclaration
 from mlcicd_assets.ml.evaluation.evaluate import Evaluation
-from mlcicd_assets.ml.evaluation.gates import CHAMPION, GateResult, required
+from mlcicd_assets.ml.evaluation.gates import CHAMPION, GateResult, replayable
 from mlcicd_assets.ml.evaluation.metrics import all_metrics
-from mlcicd_assets.ml.thresholds import Bound
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Step:
 
 def findings_of(model: ModelDeclaration, steps: Sequence[Step]) -> list[Finding]:
     """Every gate at each step."""
-    bounds = required(model)
+    bounds = replayable(model)
     return [_finding(step, gate, bound) for gate, bound in bounds.items() for step in steps]
 
 
@@ -54,7 +53,7 @@ def _finding(step: Step, name: str, bound: str) -> Finding:
 def _strains(gate: GateResult) -> tuple[Strain, ...]:
     if gate.value is None:
         return ()
-    return (Strain(f"{Bound.parse(gate.bound).sign[0]}= {{}}", gate.value),)
+    return (Strain(f"{gate.bound.strip()[0]}= {{}}", gate.value),)
 
 
 def what_if(rules: Sequence[RuleHistory], steps: Sequence[Step], name: str, text: str) -> RuleHistory:

@@ -38,9 +38,18 @@ _DATA_FIELDS = {
 }
 _MODEL_FIELDS = {
     "trained_model": {"dataset", "task", "estimator", "train", "holdout", "threshold", "imbalance", "seed"},
-    "evaluation_report": {"gates", "champion", "risk", "approval", "threshold", "costs"},
+    "evaluation_report": {
+        "gates",
+        "champion",
+        "risk",
+        "approval",
+        "threshold",
+        "costs",
+        "serving",
+        "rates",
+    },
     "registered_model": set(),
-    "staging_deployment": set(),
+    "staging_deployment": {"serving"},
     "deployment": {"rollout", "risk", "approval"},
     "monitoring_report": set(),
 }

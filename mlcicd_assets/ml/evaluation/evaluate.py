@@ -12,6 +12,7 @@ from mlcicd_assets.ml.evaluation.classes import ClassResult, class_results, conf
 from mlcicd_assets.ml.evaluation.costs import Costs
 from mlcicd_assets.ml.evaluation.curves import Confusion, Shapes, confusion, shapes_of
 from mlcicd_assets.ml.evaluation.evidence import Evidence
+from mlcicd_assets.ml.evaluation.serving_truths import ServingTruths
 from mlcicd_assets.ml.evaluation.target import Target, TargetError
 from mlcicd_assets.ml.tasks import Task
 from mlcicd_assets.ml.training.training_record import TrainingRecord
@@ -74,6 +75,7 @@ class Evaluation(Evidence):
     parity: ParityResult
     champion: ChampionResult | None
     training: TrainingRecord
+    serving: ServingTruths | None = None
 
 
 @dataclass(frozen=True)

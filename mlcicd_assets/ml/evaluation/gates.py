@@ -1,14 +1,18 @@
 """The one decision: which gates a model must pass, and what its evaluation says about each."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mlcicd_assets.ml.artifact.parity import TOLERANCE
 from mlcicd_assets.ml.declarations import ModelDeclaration
+from mlcicd_assets.ml.evaluation import serving_truths
 from mlcicd_assets.ml.evaluation.evaluate import Evaluation
+from mlcicd_assets.ml.evaluation.gate_names import gate_bound
 from mlcicd_assets.ml.evaluation.metrics import MIN_GROUP_POSITIVES, metrics_of
+from mlcicd_assets.ml.evaluation.serving_truths import ServingTruths
 from mlcicd_assets.ml.thresholds import Bound
+from mlcicd_assets.ml.training import cost
 
 PARITY = "onnx_parity"
 CHAMPION = "beats_champion"
@@ -27,14 +31,20 @@ class GateResult:
 
 
 def required(declaration: ModelDeclaration) -> dict[str, str]:
-    """Every gate of a model and its bound: the declared lines, then the two that always stand."""
+    """Every gate of a model and its bound: the declared lines, then those that always stand."""
     margin = declaration.champion.non_inferiority
     return {
         **{name: bound.strip() for name, bound in declaration.gates.items()},
         PARITY: f"<= {TOLERANCE:g}",
+        serving_truths.SKEW: serving_truths.SKEW_BOUND,
         # In the direction of better: a log loss that falls by 0.01 is a gain of 0.01.
         CHAMPION: f">= {-margin!r}" if margin else ">= 0",
     }
+
+
+def replayable(declaration: ModelDeclaration) -> dict[str, str]:
+    """Those of `required` that need no server, so that history can answer them."""
+    return {name: bound for name, bound in required(declaration).items() if name not in serving_truths.GATES}
 
 
 def decide(declaration: ModelDeclaration, evaluation: Evaluation) -> list[GateResult]:
@@ -55,10 +65,37 @@ def _judge(declaration: ModelDeclaration, evaluation: Evaluation, name: str, bou
         return _against_champion(declaration, evaluation, bound)
     if name == PARITY:
         return _parity(evaluation, bound)
+    if name in serving_truths.GATES:
+        value = serving_truths.values(evaluation.serving).get(name)
+        return _served(name, value, bound, evaluation.serving)
+    if name in cost.GATES:
+        return _cost(declaration, evaluation, name, bound)
     value = evaluation.metrics.get(name)
     if value is None or math.isnan(value):
         return GateResult(name, None, bound, False, f"{name} is missing: {_why_missing(name, evaluation)}")
     return _bounded(name, value, bound)
+
+
+def _served(name: str, value: float | None, bound: str, truths: ServingTruths | None) -> GateResult:
+    if value is None or math.isnan(value):
+        missing = f"{name} is missing: {serving_truths.why_missing(name, truths)}"
+        return GateResult(name, None, bound, False, missing)
+    result = _bounded(name, value, bound)
+    where = serving_truths.where_skewed(truths.skew) if truths and truths.skew else ""
+    if name != serving_truths.SKEW or result.passed or not where:
+        return result
+    return replace(result, message=f"{result.message}; {where}")
+
+
+def _cost(declaration: ModelDeclaration, evaluation: Evaluation, name: str, bound: str) -> GateResult:
+    read = gate_bound(name, bound, declaration.rates)
+    value = cost.values(evaluation.training.cost, read, declaration.rates)[name]
+    if value is None:
+        missing = f"{name} is missing: the training was not metered; materialize trained_model again"
+        return GateResult(name, None, bound, False, missing)
+    passed = read.admits(value)
+    said = f"{name} is {value:.4g} {read.unit}".rstrip()
+    return GateResult(name, value, bound, passed, f"{said}, {_said(passed, bound)}")
 
 
 def _bounded(name: str, value: float, bound: str, more: str = "") -> GateResult:

@@ -102,6 +102,24 @@ def values(truths: ServingTruths | None) -> Mapping[str, float | None]:
     }
 
 
+def where_skewed(skew: Skew) -> str:
+    """The features that are others when served, and the row that is furthest off; empty without skew."""
+    columns = [f"{column.column} in {column.rows} of {skew.rows} rows" for column in skew.columns]
+    said = [f"features that differ: {', '.join(columns)}"] if columns else []
+    if skew.worst is not None:
+        keys = ", ".join(f"{name}={value}" for name, value in skew.worst.keys.items())
+        cells = [f"{c.column} {c.trained} trained, {c.served} served" for c in skew.worst.columns]
+        said.append(
+            "; ".join(
+                [
+                    f"worst row {keys}: {skew.worst.trained:.4g} trained, {skew.worst.served:.4g} served",
+                    *cells,
+                ]
+            )
+        )
+    return "; ".join(said)
+
+
 def why_missing(name: str, truths: ServingTruths | None) -> str:
     """Why a gate has no value, in plain words."""
     if truths is None:

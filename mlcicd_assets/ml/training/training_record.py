@@ -7,6 +7,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from mlcicd_assets.ml.tasks import Task
+from mlcicd_assets.ml.training.cost import TrainingCost
 from mlcicd_assets.ml.training.environment import Environment
 from mlcicd_assets.ml.training.splits import Split
 from mlcicd_assets.ml.training.targets import Imbalance
@@ -49,6 +50,7 @@ class TrainingRecord(BaseModel):
     task: Task = "binary"
     imbalance: Imbalance = "none"
     class_rows: dict[str, int] = {}  # rows of the training window by class
+    cost: TrainingCost | None = None  # None in records from before it was measured
 
     def inputs(self) -> dict[str, str]:
         """The data by the names that records use: `flights/features@2013-01` -> content."""

@@ -9,7 +9,7 @@ from mlcicd_assets.ml.evaluation import serving_truths
 from mlcicd_assets.ml.evaluation.evaluate import Evaluation
 from mlcicd_assets.ml.evaluation.gates import decide, required
 from mlcicd_assets.ml.evaluation.serving_truths import SKEW, ServingTruths, summarise_load, values
-from mlcicd_assets.ml.evaluation.skew import Probe, Skew
+from mlcicd_assets.ml.evaluation.skew import ColumnSkew, Probe, Skew, WorstRow
 from tests.fakes.evaluations import declaration, evaluation, serving
 
 
@@ -86,6 +86,15 @@ def test_what_was_not_measured_blocks_and_says_why(truths: ServingTruths | None,
 def test_a_skew_beyond_rounding_blocks() -> None:
     passed, message = judged(SKEW, evaluation(serving=serving(skew=Skew(rows=9, max_difference=0.02))))
     assert (passed, "0.02" in message) == (False, True)
+
+
+def test_a_skew_names_the_features_and_the_worst_row() -> None:
+    column = ColumnSkew(column="hour", rows=7, max_difference=1.0, trained="8.0", served="9.0")
+    worst = WorstRow(keys={"id": "11"}, trained=0.1, served=0.12, columns=[column])
+    skew = Skew(rows=9, max_difference=0.02, columns=[column], worst=worst)
+    message = judged(SKEW, evaluation(serving=serving(skew=skew)))[1]
+    assert "features that differ: hour in 7 of 9 rows" in message
+    assert "worst row id=11: 0.1 trained, 0.12 served; hour 8.0 trained, 9.0 served" in message
 
 
 def test_quick_answers_do_not_speak_for_those_that_failed() -> None:
