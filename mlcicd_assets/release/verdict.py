@@ -70,6 +70,10 @@ class Holdout(Proof):
     start: Line
     end: Line
     rows: int = Field(ge=0)
+    data: tuple[
+        DataVersion, ...
+    ] = ()  # the features that were read; empty in verdicts from before it was kept
+    known_at: Line = ""  # labels that became known until then counted
 
 
 class ChampionVersion(Proof):
