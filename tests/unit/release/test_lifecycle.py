@@ -1,36 +1,12 @@
 """Where each version stands, whatever happened before."""
 
-from dataclasses import dataclass, field
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlcicd_assets.release.lifecycle import Standing, deviations, standing
-
-
-@dataclass(frozen=True)
-class Line:
-    action: str
-    version: int | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-    seq: int = 0
-    at: str = ""
-    actor: str = ""
-    model: str = "m"
-    digest: str | None = None
-    reason: str = ""
-
-
-def move(action: str, before: int | None, to: int) -> Line:
-    pointer = {"name": "champion/m", "from": before and str(before), "to": str(to)}
-    return Line(action, to, {"pointer": pointer})
-
-
-def put(alias: str, to: int | None) -> Line:
-    return Line("alias_moved", to, {"alias": alias, "to": to})
-
+from tests.fakes.lines import Line, put
+from tests.fakes.lines import moved as move
 
 RELEASED = [
     Line("registered", 1),
