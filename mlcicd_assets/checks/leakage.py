@@ -39,7 +39,8 @@ def label_not_leaked(lane: DataLane) -> dg.AssetChecksDefinition:
             rows = lake.scan(table, partitions=partitions).collect()
         names = model_columns(rows.columns)
         named = known_after_event(names, dataset.hidden)
-        found = label_leaks(rows, names, LABEL, dataset.not_leaking)
+        kind = dataset.label.kind if dataset.label else "binary"
+        found = label_leaks(rows, names, LABEL, dataset.not_leaking, kind)
         result = _result(Findings([*named, *found.leaks], found.rows, found.missing))
         if not result.passed:
             reason = f"label_not_leaked: {result.description}"

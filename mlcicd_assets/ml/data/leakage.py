@@ -3,8 +3,10 @@
 A feature is suspected when it alone ranks the label almost perfectly: by its numbers, up or down; or by any
 mapping. For the latter its values (numbers in 50 bins of equal size, null a bin of its own) are replaced by
 the share of positives that every second row shows, and the area under the ROC curve is taken on the other
-rows, so that a feature with many values gains nothing by chance. The principle is that of Kaufman et al.,
-"Leakage in Data Mining" (2012): what predicts too well is looked at by a person.
+rows, so that a feature with many values gains nothing by chance. Of many classes it is the mean area of each
+against the rest, for a feature may well decide one of them alone; of a number it is the correlation of ranks
+(Spearman), with the mean rank of each bin as the mapping. The principle is that of Kaufman et al., "Leakage
+in Data Mining" (2012): what predicts too well is looked at by a person.
 """
 
 from collections.abc import Sequence
@@ -12,7 +14,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-SUSPICIOUS_AUC = 0.995
+from mlcicd_assets.ml.tasks import LabelKind
+
+SUSPICIOUS = 0.995  # area under the curve, or correlation of ranks
 MIN_ROWS = 200  # labelled; fewer are no evidence
 MIN_OF_EACH_CLASS = 20
 SAMPLED = 50_000
@@ -29,7 +33,7 @@ class Leak:
 
     rule: str
     column: str | None
-    value: float  # the area under the curve, or how many rows or which share
+    value: float  # the area under the curve, the correlation, or how many rows or which share
     message: str
 
 
@@ -57,37 +61,109 @@ def known_after_event(features: Sequence[str], hidden: Sequence[str]) -> list[Le
     ]
 
 
-def label_leaks(rows: pl.DataFrame, features: Sequence[str], label: str, allowed: Sequence[str]) -> Findings:
+def label_leaks(
+    rows: pl.DataFrame,
+    features: Sequence[str],
+    label: str,
+    allowed: Sequence[str],
+    kind: LabelKind = "binary",
+) -> Findings:
     """The features that decide the label alone; `allowed` were looked at by a person."""
     known = rows.filter(pl.col(label).is_not_null())
-    positives = int(known[label].sum() or 0)
-    fewest = min(positives, known.height - positives)
-    if known.height < MIN_ROWS or fewest < MIN_OF_EACH_CLASS:
-        said = f"{known.height} labelled rows with {fewest} of the rarer class; {MIN_ROWS} and "
-        return Findings([], known.height, f"{said}{MIN_OF_EACH_CLASS} are needed to judge")
-    sample = _sampled(known, label)
+    missing = _too_little(known[label], kind)
+    if missing:
+        return Findings([], known.height, missing)
+    sample = _sampled(known, label, kind)
+    strength = {"binary": _area, "classes": _mean_area, "number": _correlation}[kind]
     found = []
     for name in features:
         if name in allowed:
             continue
-        area = max(_mapped_auc(sample, name, label), _ordered_auc(sample[name], sample[label]))
-        if area >= SUSPICIOUS_AUC:
-            found.append(Leak("decides_the_label", name, area, _decides(name, area)))
+        value = strength(sample, name, label)
+        if value >= SUSPICIOUS:
+            found.append(Leak("decides_the_label", name, value, _decides(name, value, kind)))
     return Findings(found, sample.height)
 
 
-def _decides(name: str, area: float) -> str:
+def _too_little(labels: pl.Series, kind: LabelKind) -> str:
+    """Why there is not enough to judge; empty when there is."""
+    if kind == "number":
+        if labels.len() >= MIN_ROWS and labels.n_unique() > 1:
+            return ""
+        said = f"{labels.len()} labelled rows with {labels.n_unique()} values; {MIN_ROWS} and 2 "
+        return f"{said}are needed to judge"
+    second = _rows_of_second(labels)
+    if labels.len() >= MIN_ROWS and second >= MIN_OF_EACH_CLASS:
+        return ""
+    rarer = "rarer" if kind == "binary" else "second most frequent"
+    said = f"{labels.len()} labelled rows with {second} of the {rarer} class; {MIN_ROWS} and "
+    return f"{said}{MIN_OF_EACH_CLASS} are needed to judge"
+
+
+def _rows_of_second(labels: pl.Series) -> int:
+    """How many rows the second most frequent class has: of two classes, the rarer."""
+    counts = labels.value_counts()["count"].sort(descending=True)
+    return int(counts[1]) if counts.len() > 1 else 0
+
+
+def _area(rows: pl.DataFrame, name: str, label: str) -> float:
+    return max(_mapped_auc(rows, name, label), _ordered_auc(rows[name], rows[label]))
+
+
+def _mean_area(rows: pl.DataFrame, name: str, label: str) -> float:
+    """The mean over the classes that have enough rows, each against the rest."""
+    counts = rows[label].value_counts().sort(label)
+    classes = [one for one, count in counts.iter_rows() if count >= MIN_OF_EACH_CLASS]
+    lost = 0.0
+    for one in classes:
+        lost += 1 - _area(rows.with_columns((pl.col(label) == one).cast(pl.Int8)), name, label)
+        if lost / len(classes) > 1 - SUSPICIOUS:
+            break  # whatever the other classes say, the mean will not reach the bound
+    return 1 - lost / len(classes)
+
+
+def _correlation(rows: pl.DataFrame, name: str, label: str) -> float:
+    ranked = rows.select(_binned(rows[name]).alias("bin"), pl.col(label).rank().alias("label"))
+    halves = ranked.with_columns(pl.int_range(pl.len()).mod(2).alias("half"))
+    learned = halves.filter(pl.col("half") == 0)
+    means = learned.group_by("bin").agg(pl.col("label").mean().alias("mean"))
+    judged = halves.filter(pl.col("half") == 1).join(means, on="bin", how="left", nulls_equal=True)
+    mapped = _together(judged["mean"].fill_null(learned["label"].mean()), judged["label"])
+    values = rows[name]
+    if not values.dtype.is_numeric():
+        return mapped
+    present = rows.select(pl.col(name).cast(pl.Float64).fill_nan(None).alias("x"), pl.col(label)).drop_nulls()
+    if present.height < rows.height / 2:  # what is mostly missing does not decide
+        return mapped
+    return max(mapped, _together(present["x"].rank(), present[label].rank()))
+
+
+def _together(left: pl.Series, right: pl.Series) -> float:
+    """The size of the correlation; 0 where one does not vary."""
+    if left.len() < 2 or left.n_unique() < 2 or right.n_unique() < 2:
+        return 0.0
+    return abs(float(pl.select(pl.corr(left, right)).item()))
+
+
+def _decides(name: str, value: float, kind: LabelKind) -> str:
+    how = {
+        "binary": f"alone ranks the label with an area under the curve of {value:.4f}",
+        "classes": f"alone tells the classes apart with a mean area under the curve of {value:.4f}",
+        "number": f"alone ranks the label with a correlation of {value:.4f}",
+    }[kind]
     return (
-        f"feature {name!r} alone ranks the label with an area under the curve of {area:.4f}: it is probably "
+        f"feature {name!r} {how}: it is probably "
         "a function of the label; leave it out, or list it under 'not_leaking' when it may know that much"
     )
 
 
-def _sampled(known: pl.DataFrame, label: str) -> pl.DataFrame:
+def _sampled(known: pl.DataFrame, label: str, kind: LabelKind) -> pl.DataFrame:
     """At most SAMPLED rows, evenly taken from each class, so that rare positives stay rare but are there."""
     every = max(1, known.height // SAMPLED)
     if every == 1:
         return known
+    if kind == "number":
+        return known.gather_every(every)
     return pl.concat(part.gather_every(every) for part in known.partition_by(label, maintain_order=True))
 
 
