@@ -49,6 +49,7 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     from resources.reports import ReportFolder
     from resources.serving_local import LocalServing
     from resources.source_sql import SqlWarehouse
+    from resources.studies import OptunaStudies
     from resources.tracking import MlflowTracking
 
     env = os.environ if environment is None else environment
@@ -60,11 +61,12 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
         "warehouse": SqlWarehouse(env),
         "records": SqlRecords(env.get("MLCICD_RECORDS_URL") or f"sqlite:///{place.path}/records.db"),
         "tracking": MlflowTracking(store, surrounding=active_run),
+        "studies": OptunaStudies(env.get("MLCICD_TUNING_URL") or f"sqlite:///{place.path}/tuning.db"),
         "registry": MlflowRegistry(store),
         "ledger": SqlLedger(env.get("MLCICD_LEDGER_URL") or f"sqlite:///{place.ledger}"),
         "keys": FileKeys.from_environment(place.keys, env),
         "reports": ReportFolder(place.reports),
-        "serving": LocalServing(place.serving),
+        "serving": LocalServing(place.serving, keys=place.keys),
         "git": SystemGit(PROJECT),
     }
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-
 # What the extra `torch` installs.
 _TORCH = {"torch", "skorch", "onnxscript"}
 

@@ -28,11 +28,23 @@ def tracking(request: pytest.FixtureRequest, tmp_path: Path) -> Tracking:
 def recorded(tracking: Tracking, run_id: str) -> dict[str, Any]:
     if isinstance(tracking, FolderTracking):
         run = tracking.runs[run_id]
-        return {"status": run.status, "params": run.params, "metrics": run.metrics, "tags": run.tags}
+        return {
+            "status": run.status,
+            "params": run.params,
+            "metrics": run.metrics,
+            "tags": run.tags,
+            "parent": run.parent,
+        }
     assert isinstance(tracking, MlflowTracking)
     stored = tracking._store.client().get_run(run_id)
     data = stored.data
-    return {"status": stored.info.status, "params": data.params, "metrics": data.metrics, "tags": data.tags}
+    return {
+        "status": stored.info.status,
+        "params": data.params,
+        "metrics": data.metrics,
+        "tags": data.tags,
+        "parent": data.tags.get("mlflow.parentRunId"),
+    }
 
 
 def test_a_run_ends_finished(tracking: Tracking) -> None:
@@ -88,6 +100,25 @@ def test_more_than_one_batch_is_kept_whole(tracking: Tracking) -> None:
     assert len(found["params"]) == 250
     assert len(found["metrics"]) == 120
     assert sum(key.startswith("t") for key in found["tags"]) >= 101
+
+
+def test_a_run_lies_below_its_parent_and_ends_by_itself(tracking: Tracking) -> None:
+    with tracking.run("flight_delay", "train", {}) as parent:
+        with (
+            pytest.raises(ValueError, match="no rows"),
+            tracking.run("flight_delay", "trial 0", {"slot": "0"}, parent=parent.id) as first,
+        ):
+            raise ValueError("no rows")
+        with tracking.run("flight_delay", "trial 1", {}, parent=parent.id) as second:
+            tracking.log(second.id, params={"depth": 3}, metrics={"roc_auc": 0.7})
+
+    assert [recorded(tracking, run.id)["parent"] for run in (parent, first, second)] == [
+        None,
+        *[parent.id] * 2,
+    ]
+    statuses = [recorded(tracking, run.id)["status"] for run in (parent, first, second)]
+    assert statuses == ["FINISHED", "FAILED", "FINISHED"]
+    assert recorded(tracking, second.id)["metrics"] == {"roc_auc": 0.7}
 
 
 def test_files_and_folders_come_back_as_they_were(tracking: Tracking, package: Path, tmp_path: Path) -> None:

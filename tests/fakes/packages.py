@@ -73,7 +73,7 @@ def build_package(
         lookups=["shops"],
     )
     return write_package(
-        folder, signature, onnx=to_onnx(fitted, names), features=FEATURES.encode(), lookups={"shops": SHOPS}
+        folder, signature, model=to_onnx(fitted, names), features=FEATURES.encode(), lookups={"shops": SHOPS}
     )
 
 

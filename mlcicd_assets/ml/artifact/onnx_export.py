@@ -6,7 +6,7 @@ from typing import Any
 from mlcicd_assets.ml.artifact.package import Feature
 
 # The newest that skl2onnx 1.20 writes and every ONNX Runtime since 1.18 reads.
-_OPSET = 21
+OPSET = 21
 
 
 class ExportError(ValueError):
@@ -19,19 +19,30 @@ def to_onnx(estimator: Any, features: Sequence[Feature]) -> bytes:
     Inputs are named like the features, shape [None, 1]; outputs are `label` and `probabilities` [n, classes],
     or `values` [n, 1] of a regressor.
     """
+    from sklearn.base import is_regressor
+
+    from mlcicd_assets.ml.artifact.torch_export import network_of, network_to_onnx
+
+    network = network_of(estimator)
+    if network is not None:
+        return _stable_bytes(network_to_onnx(estimator, network, features))
+    regressor = is_regressor(estimator)
+    graph = convert(estimator, features, options=None if regressor else {id(estimator): {"zipmap": False}})
+    if regressor:
+        _name_output(graph, "values")
+    return _stable_bytes(graph)
+
+
+def convert(estimator: Any, features: Sequence[Feature], options: Any = None) -> Any:
+    """The graph that skl2onnx makes of fitted steps, an input for each feature; raises ExportError."""
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-    from sklearn.base import is_regressor
 
     kinds = {"Float32": FloatTensorType, "String": StringTensorType}
     inputs = [(feature.name, kinds[feature.dtype]([None, 1])) for feature in features]
     try:
-        graph = convert_sklearn(
-            estimator,
-            name="model",
-            initial_types=inputs,
-            options=None if is_regressor(estimator) else {id(estimator): {"zipmap": False}},
-            target_opset=_OPSET,
+        return convert_sklearn(
+            estimator, name="model", initial_types=inputs, options=options, target_opset=OPSET
         )
     except Exception as error:
         reason = str(error).strip().splitlines()
@@ -40,9 +51,6 @@ def to_onnx(estimator: Any, features: Sequence[Feature]) -> bytes:
             "use steps that skl2onnx converts (see its list of supported operators), "
             "and encode text columns before the last step"
         ) from error
-    if is_regressor(estimator):
-        _name_output(graph, "values")
-    return _stable_bytes(graph)
 
 
 def _name_output(graph: Any, name: str) -> None:

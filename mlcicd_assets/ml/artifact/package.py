@@ -1,8 +1,9 @@
 """The package: the folder that is trained, signed, registered and served, and its digest.
 
-Layout, format 1: `manifest.json`, `signature.json`, `model.onnx`, `features.py`, `lookups/*.parquet`. The
-digest is the SHA-256 of `manifest.json`, which carries the SHA-256 of every other file. Whoever reads a
-package gets the very bytes that were verified, so a file changed after the check cannot slip in.
+Layout, format 1: `manifest.json`, `signature.json`, `model.onnx` (or `model.skops`), `features.py`,
+`lookups/*.parquet`. The digest is the SHA-256 of `manifest.json`, which carries the SHA-256 of every other
+file. Whoever reads a package gets the very bytes that were verified, so a file changed after the check cannot
+slip in.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mlcicd_assets.ml.tasks import Task
 
-_FILE = re.compile(r"^(signature\.json|model\.onnx|features\.py|lookups/[a-z][a-z0-9_]*\.parquet)$")
+_FILE = re.compile(r"^(signature\.json|model\.(onnx|skops)|features\.py|lookups/[a-z][a-z0-9_]*\.parquet)$")
 _DIGEST = re.compile(r"^[0-9a-f]{64}$")
 _DTYPES: dict[str, pl.DataType] = {
     **{name: getattr(pl, name)() for name in ("Int8", "Int16", "Int32", "Int64", "Float32", "Float64")},
@@ -92,7 +93,8 @@ class Signature(Closed):
 
     model: str
     task: Task = "binary"
-    engine: Literal["onnx"] = "onnx"
+    engine: Literal["onnx", "skops"] = "onnx"
+    trusted_types: list[str] = []  # of skops: the types beyond its own that it may build, and no other
     inputs: list[Column] = Field(min_length=1)
     features: list[Feature] = Field(min_length=1)
     classes: list[int] | list[str] = [0, 1]
@@ -113,6 +115,11 @@ class Signature(Closed):
         if self.task == "regression" and self.classes:
             raise ValueError("a regression model has no classes")
         return self
+
+    @property
+    def model_file(self) -> str:
+        """The file of the package that the engine loads."""
+        return f"model.{self.engine}"
 
     @property
     def output(self) -> str:
@@ -153,13 +160,14 @@ def write_package(
     folder: Path,
     signature: Signature,
     *,
-    onnx: bytes,
+    model: bytes,
     features: bytes,
     lookups: Mapping[str, pl.DataFrame] | None = None,
 ) -> Package:
     """Write a new package into `folder` and read it back verified.
 
-    `features` is the source of the file that defines `signature.function`. The folder appears complete or
+    `model` is what the signature's engine loads, `features` the source of the file that defines
+    `signature.function`. The folder appears complete or
     not at all; one that already has content is refused with PackageError.
     """
     tables = dict(lookups or {})
@@ -171,7 +179,7 @@ def write_package(
         raise PackageError(f"{folder}: is not empty; a package is written once, into a folder of its own")
     files = {
         "signature.json": canonical(signature.model_dump()),
-        "model.onnx": onnx,
+        signature.model_file: model,
         "features.py": features,
         **{f"lookups/{name}.parquet": _parquet(table) for name, table in tables.items()},
     }
@@ -218,6 +226,7 @@ def read_package(folder: Path, *, expected: str | None = None) -> Package:
     manifest = _parse(Manifest, content.pop("manifest.json"), folder / "manifest.json")
     _verify(folder, manifest, content)
     signature = _parse(Signature, content["signature.json"], folder / "signature.json")
+    _verify_model(folder, signature, content)
     tables = {f"lookups/{name}.parquet" for name in signature.lookups}
     if signature.model != manifest.model or tables != {
         name for name in content if name.startswith("lookups/")
@@ -245,7 +254,7 @@ def _verify(folder: Path, manifest: Manifest, content: Mapping[str, bytes]) -> N
     for name, digest in manifest.files.items():
         if not _FILE.match(name) or not _DIGEST.match(digest):
             raise PackageError(f"{folder}: manifest.json lists {name!r}, which has no place in a package")
-    for name in ("signature.json", "model.onnx", "features.py"):
+    for name in ("signature.json", "features.py"):
         if name not in manifest.files:
             raise PackageError(f"{folder}: manifest.json does not list {name}; build the package again")
     missing, extra = sorted(manifest.files.keys() - content), sorted(content.keys() - manifest.files)
@@ -259,6 +268,15 @@ def _verify(folder: Path, manifest: Manifest, content: Mapping[str, bytes]) -> N
                 f"{folder / name}: was changed after it was packaged (SHA-256 {found[:12]}…, "
                 f"manifest says {digest[:12]}…); fetch the package again"
             )
+
+
+def _verify_model(folder: Path, signature: Signature, content: Mapping[str, bytes]) -> None:
+    found = [name for name in content if name.startswith("model.")]
+    if found != [signature.model_file]:
+        raise PackageError(
+            f"{folder}: signature.json promises {signature.model_file}, manifest.json lists "
+            f"{', '.join(found) or 'no model'}; build the package again"
+        )
 
 
 T = TypeVar("T", bound=Closed)

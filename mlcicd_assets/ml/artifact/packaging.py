@@ -41,6 +41,8 @@ def package_model(
     signature = Signature(
         model=model,
         task=trained.task,
+        engine=trained.served.engine,
+        trusted_types=list(trained.served.trusted_types),
         classes=list(trained.classes),
         inputs=[
             Column.of(column, visible.schema[column], nullable=nullable is None or column in nullable)
@@ -51,4 +53,6 @@ def package_model(
         function=name,
         lookups=sorted(tables),
     )
-    return write_package(folder, signature, onnx=trained.onnx, features=path.read_bytes(), lookups=tables)
+    return write_package(
+        folder, signature, model=trained.served.content, features=path.read_bytes(), lookups=tables
+    )

@@ -3,18 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from polars.exceptions import PolarsError
 
+from mlcicd_assets.ml.artifact.engines import Engine, load_engine
 from mlcicd_assets.ml.artifact.package import Column, Package, PackageError, Signature, read_package
-from mlcicd_assets.ml.data.features import FeatureFunction, model_arrays, model_columns
+from mlcicd_assets.ml.data.features import FeatureFunction, model_columns
 from mlcicd_assets.ml.user_code import load_function_from
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 # Nothing to gain for one row, and planning is most of its cost.
 _PLAIN = pl.QueryOptFlags.none()
@@ -23,6 +20,10 @@ _MANY = 1_000
 
 class ScoringError(ValueError):
     """Records that cannot be scored; names the column and what is expected."""
+
+
+class NonFiniteScore(ScoringError):
+    """A score that is NaN or infinite: never given as an answer."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,13 @@ class Scorer:
         package: Package,
         function: FeatureFunction,
         lookups: Mapping[str, pl.LazyFrame],
-        session: "onnxruntime.InferenceSession",
+        engine: Engine,
     ) -> None:
         self.package = package
         self.signature: Signature = package.signature
         self._function = function
         self._lookups = dict(lookups)
-        self._session = session
+        self._engine = engine
         self._schema = {column.name: column.polars for column in self.inputs}
         self._required = [column.name for column in self.inputs if not column.nullable]
         self._types = {
@@ -77,8 +78,11 @@ class Scorer:
         self._casts = self._plan()
 
     @classmethod
-    def load(cls, package: Package | Path, *, expected: str | None = None) -> "Scorer":
-        """Verify a package (its digest is the `expected`) and load it; raises PackageError, UserCodeError."""
+    def load(cls, package: Package | Path, *, expected: str | None = None, threads: int = 1) -> "Scorer":
+        """Verify a package (its digest is the `expected`) and load it; raises PackageError, UserCodeError.
+
+        `threads` is what ONNX Runtime may use for one request.
+        """
         if isinstance(package, Path):
             package = read_package(package, expected=expected)
         elif expected is not None and package.digest != expected:
@@ -87,7 +91,7 @@ class Scorer:
         file = f"{package.folder}/features.py"
         function = load_function_from(package.files["features.py"], file, signature.function)
         lookups = {name: package.lookup(name).lazy() for name in signature.lookups}
-        return cls(package, function, lookups, _session(package))
+        return cls(package, function, lookups, load_engine(package, threads))
 
     @property
     def inputs(self) -> list[Column]:
@@ -98,12 +102,12 @@ class Scorer:
         """Score raw records; further columns are ignored. Raises ScoringError."""
         features = self.features(records)
         try:
-            scores: np.ndarray = self._session.run([self.signature.output], model_arrays(features))[0]
+            scores = self._engine(features)
         except Exception as error:
-            raise ScoringError(f"{self.signature.model}: ONNX Runtime failed: {error}") from error
+            raise ScoringError(f"{self.signature.model}: the model failed: {error}") from error
         if not np.isfinite(scores).all():
             row = int(np.argwhere(~np.isfinite(scores))[0, 0])
-            raise ScoringError(
+            raise NonFiniteScore(
                 f"{self.signature.model}: the model gives no number for row {row}; "
                 "a value is missing, or out of the range that it can handle"
             )
@@ -193,32 +197,3 @@ def _kind(dtype: pl.DataType) -> str:
     if dtype.is_temporal():
         return "time"
     return "text" if dtype in (pl.String, pl.Categorical, pl.Enum) else str(dtype)
-
-
-def _session(package: Package) -> "onnxruntime.InferenceSession":
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # One row at a time is the rule; more threads only add hand-over, and contend with the server's own.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    try:
-        session = onnxruntime.InferenceSession(
-            package.files["model.onnx"], options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:
-        raise PackageError(f"{package.folder}/model.onnx: ONNX Runtime cannot load it: {error}") from error
-    _check_graph(package, session)
-    return session
-
-
-def _check_graph(package: Package, session: Any) -> None:
-    kinds = {"tensor(float)": "Float32", "tensor(string)": "String"}
-    graph = {entry.name: kinds.get(entry.type, entry.type) for entry in session.get_inputs()}
-    promised = {feature.name: feature.dtype for feature in package.signature.features}
-    outputs = [entry.name for entry in session.get_outputs()]
-    if graph != promised or package.signature.output not in outputs:
-        raise PackageError(
-            f"{package.folder}/model.onnx: takes {graph} and gives {outputs}; signature.json promises "
-            f"{promised} and {package.signature.output!r}; build the package again"
-        )

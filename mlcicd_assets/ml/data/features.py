@@ -166,6 +166,13 @@ def model_arrays(features: pl.DataFrame) -> dict[str, np.ndarray]:
     return {name: _array(features[name]) for name in features.columns}
 
 
+def to_pandas(features: pl.DataFrame) -> Any:
+    """Features as scikit-learn's ColumnTransformer takes them: named columns, NaN and MISSING for null."""
+    import pandas as pd  # type: ignore[import-untyped]
+
+    return pd.DataFrame({name: values[:, 0] for name, values in model_arrays(features).items()})
+
+
 def _cell(value: Any, dtype: pl.DataType) -> np.ndarray:
     if dtype == pl.String:
         return np.array([[MISSING if value is None else value]], dtype=object)

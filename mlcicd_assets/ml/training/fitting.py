@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mlcicd_assets.ml.artifact.onnx_export import to_onnx
+from mlcicd_assets.ml.artifact.expression import Expressed, express
 from mlcicd_assets.ml.artifact.package import Feature
-from mlcicd_assets.ml.data.features import model_arrays
+from mlcicd_assets.ml.data.features import to_pandas
 from mlcicd_assets.ml.tasks import ClassLabel, Task
+from mlcicd_assets.ml.training.determinism import deterministic
 from mlcicd_assets.ml.training.targets import (
     Imbalance,
     TrainingError,
@@ -31,11 +32,11 @@ _SAMPLE = 1_000
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted estimator and its ONNX graph."""
+    """A fitted estimator, and what it is served by."""
 
     estimator: Any
     features: list[Feature]
-    onnx: bytes
+    served: Expressed
     params: Mapping[str, str | int | float | bool | None]
     task: Task = "binary"
     classes: tuple[ClassLabel, ...] = (0, 1)  # in the order of the probabilities; none of a regression
@@ -106,25 +107,57 @@ def train(
     imbalance: Imbalance = "none",
     seed: int = 0,
     threads: int | None = None,
+    trusted: Sequence[str] | None = None,
 ) -> Trained:
-    """Fit on the features of labelled rows and convert to ONNX; same input, same bytes.
+    """Fit on the features of labelled rows and express what was learned; same input, same bytes.
+
+    See `fit`. `trusted` are the types that skops may build where ONNX cannot express the estimator;
+    None: then it is refused. Raises TrainingError or ExportError.
+    """
+    names = model_features(features)
+    fit(estimator, features, labels, task=task, imbalance=imbalance, seed=seed, threads=threads)
+    classes, rows = learned_classes(labels, task), class_rows(labels, task)
+    sample = features.head(_SAMPLE)
+    served = express(estimator, names, sample, scores(estimator, sample, task, classes), trusted)
+    return Trained(estimator, names, served, _params(estimator), task, classes, rows)
+
+
+def fit(
+    estimator: Any,
+    features: pl.DataFrame,
+    labels: pl.Series,
+    *,
+    task: Task = "binary",
+    imbalance: Imbalance = "none",
+    seed: int = 0,
+    threads: int | None = None,
+) -> None:
+    """Fit on the features of labelled rows, deterministically.
 
     `labels` are 0 and 1, classes (whole numbers or text), or finite numbers, by the `task`. With `imbalance`
     "balanced" each row weighs (rows / classes / rows of its class), scikit-learn's balanced class weight.
     Every `random_state` that the user left open gets the seed. `threads` limits OpenMP and BLAS (default: one
-    for small data); trees do not depend on it. Raises TrainingError or ExportError.
+    for small data); trees do not depend on it. Raises TrainingError.
     """
-    names = model_features(features)
     check_labels(labels, features.height, task)
     truth = labels.to_numpy()
     weights = sample_weights(estimator, truth, imbalance)
     _seed(estimator, seed)
     table = to_pandas(features)
-    with _limited(features, threads):
+    with deterministic(seed, _threads(features, threads)):
         _fit(estimator, table, truth, weights)
         _check_scores(estimator, table[:_SAMPLE], task)
-    classes, rows = learned_classes(labels, task), class_rows(labels, task)
-    return Trained(estimator, names, to_onnx(estimator, names), _params(estimator), task, classes, rows)
+
+
+def apply(estimator: Any, params: Mapping[str, Any]) -> Any:
+    """Set parameters by name, as `set_params` does; raises TrainingError naming a wrong one."""
+    try:
+        return estimator.set_params(**params)
+    except ValueError as error:
+        raise TrainingError(
+            f"tune.search gives a parameter that {type(estimator).__name__} does not take: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
 
 
 def model_features(features: pl.DataFrame) -> list[Feature]:
@@ -137,13 +170,6 @@ def model_features(features: pl.DataFrame) -> list[Feature]:
             "compute them with compute_features"
         )
     return [Feature.model_validate({"name": n, "dtype": names[d]}) for n, d in features.schema.items()]
-
-
-def to_pandas(features: pl.DataFrame) -> Any:
-    """Features as scikit-learn's ColumnTransformer takes them: named columns, NaN and MISSING for null."""
-    import pandas as pd  # type: ignore[import-untyped]
-
-    return pd.DataFrame({name: values[:, 0] for name, values in model_arrays(features).items()})
 
 
 def scores(
@@ -163,10 +189,6 @@ def scores(
 
 
 def _seed(estimator: Any, seed: int) -> None:
-    import random
-
-    random.seed(seed)
-    np.random.seed(seed)  # scikit-learn's fallback where no random_state is given
     unset = {
         name: seed
         for name, value in estimator.get_params(deep=True).items()
@@ -176,22 +198,33 @@ def _seed(estimator: Any, seed: int) -> None:
         estimator.set_params(**unset)
 
 
-def _limited(features: pl.DataFrame, threads: int | None = None) -> AbstractContextManager[Any]:
+def _threads(features: pl.DataFrame, threads: int | None = None) -> int | None:
+    return threads or (1 if features.height * features.width <= _SINGLE_THREADED else None)
+
+
+def _limited(features: pl.DataFrame) -> AbstractContextManager[Any]:
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    small = features.height * features.width <= _SINGLE_THREADED
-    limits: AbstractContextManager[Any] = threadpool_limits(threads or (1 if small else None))
+    limits: AbstractContextManager[Any] = threadpool_limits(_threads(features))
     return limits
 
 
 def _fit(estimator: Any, table: Any, labels: np.ndarray, weights: Mapping[str, np.ndarray]) -> None:
     try:
         estimator.fit(table, labels, **weights)
+    except TrainingError:  # of a network: it says what to do
+        raise
     except Exception as error:
         raise TrainingError(
             f"fitting {type(estimator).__name__} on {len(table)} rows of {', '.join(table.columns)} failed: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {error}{_memory_remedy(error)}"
         ) from error
+
+
+def _memory_remedy(error: Exception) -> str:
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        return "; shorten the training window ('train'), take a smaller estimator, or run on a larger machine"
+    return ""
 
 
 def _check_scores(estimator: Any, table: Any, task: Task) -> None:

@@ -29,7 +29,7 @@ SHOPS = pl.DataFrame({"shop": ["b", "a", None], "size": [2, 1, 3]})
 
 
 def write(folder: Path, *, shops: pl.DataFrame = SHOPS, onnx: bytes = b"graph") -> Package:
-    return write_package(folder, SIGNATURE, onnx=onnx, features=b"x = 1", lookups={"shops": shops})
+    return write_package(folder, SIGNATURE, model=onnx, features=b"x = 1", lookups={"shops": shops})
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_package_is_written_once_and_whole(tmp_path: Path) -> None:
 
 def test_lookups_must_be_those_of_the_signature(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="lookups"):
-        write_package(tmp_path / "package", SIGNATURE, onnx=b"", features=b"")
+        write_package(tmp_path / "package", SIGNATURE, model=b"", features=b"")
 
 
 @given(st.permutations([("b", 2), ("a", 1), ("a", 1), (None, 3), ("c", None)]))

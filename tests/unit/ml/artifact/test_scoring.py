@@ -129,7 +129,7 @@ def test_the_expected_digest_is_verified(package: Package) -> None:
 def rebuilt(package: Package, folder: Path, source: str = FEATURES, **changes: object) -> Package:
     signature = package.signature.model_copy(update=changes)
     onnx = package.files["model.onnx"]
-    return write_package(folder, signature, onnx=onnx, features=source.encode(), lookups={"shops": SHOPS})
+    return write_package(folder, signature, model=onnx, features=source.encode(), lookups={"shops": SHOPS})
 
 
 def test_features_that_are_not_the_promised_ones_do_not_load(package: Package, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_spoiled_graph_does_not_load(package: Package, tmp_path: Path) -> None
     broken = write_package(
         tmp_path / "p",
         package.signature,
-        onnx=b"not a graph",
+        model=b"not a graph",
         features=FEATURES.encode(),
         lookups={"shops": SHOPS},
     )

@@ -44,7 +44,7 @@ def test_the_same_data_and_seed_give_the_same_bytes_whatever_the_threads() -> No
 
     one, two = (train(trees(), features, labels, seed=3, threads=threads) for threads in (1, 2))
 
-    assert one.onnx == two.onnx
+    assert one.served == two.served
     assert [feature.name for feature in one.features] == ["x", "gap", "shop"]
     assert [feature.dtype for feature in one.features] == ["Float32", "Float32", "String"]
 
@@ -55,9 +55,9 @@ def test_the_seed_goes_where_the_user_left_it_open() -> None:
     def fitted(seed: int, **options: Any) -> Any:
         return train(trees(RandomForestClassifier(3, **options)), features.fill_null(0), labels, seed=seed)
 
-    assert fitted(1).onnx == fitted(1).onnx
-    assert fitted(1).onnx != fitted(2).onnx
-    assert fitted(1, random_state=7).onnx == fitted(2, random_state=7).onnx
+    assert fitted(1).served == fitted(1).served
+    assert fitted(1).served != fitted(2).served
+    assert fitted(1, random_state=7).served == fitted(2, random_state=7).served
     assert fitted(5).params["randomforestclassifier__random_state"] == 5
 
 
