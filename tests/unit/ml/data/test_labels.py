@@ -60,3 +60,46 @@ def test_what_cannot_be_learned_is_refused(values: list[Any], positive: str | No
 def test_a_missing_column_is_refused_with_what_there_is():
     with pytest.raises(LabelError, match="the label column 'target' is missing; there are: delay, carrier"):
         label_column(Label(column="target"), pl.DataFrame({"delay": [1], "carrier": ["UA"]}))
+
+
+def kept(values: Any, kind: str, dtype: Any = None) -> pl.Series:
+    records = pl.DataFrame({"target": pl.Series(values, dtype=dtype)})
+    return label_column(Label.model_validate({"column": "target", "kind": kind}), records)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "expected"),
+    [
+        (["cat", None, "dog"], pl.String, ["cat", None, "dog"]),
+        (["cat", None, "dog"], pl.Categorical, ["cat", None, "dog"]),
+        ([3, None, -1], pl.Int8, [3, None, -1]),
+        ([3.0, math.nan, 8.0], pl.Float64, [3, None, 8]),
+        ([None, None], None, [None, None]),
+    ],
+)
+def test_classes_are_texts_or_whole_numbers(values: Any, dtype: Any, expected: list[Any]):
+    made = kept(values, "classes", dtype)
+    assert made.dtype in (pl.String, pl.Int64)
+    assert made.to_list() == expected
+
+
+@pytest.mark.parametrize("values", [[1.5, 2.0], [math.inf, 1.0], [True, False]])
+def test_what_is_no_class_is_refused(values: list[Any]):
+    with pytest.raises(LabelError, match="classes are text or whole numbers"):
+        kept(values, "classes")
+
+
+def test_a_number_stays_one_and_nan_is_not_known():
+    assert kept([1, None, 3], "number", pl.Int32).to_list() == [1.0, None, 3.0]
+    assert kept([1.5, math.nan], "number").to_list() == [1.5, None]
+
+
+@pytest.mark.parametrize(("values", "words"), [(["a"], "needs a number"), ([math.inf], "infinite number")])
+def test_what_is_no_number_is_refused(values: list[Any], words: str):
+    with pytest.raises(LabelError, match=words):
+        kept(values, "number")
+
+
+def test_positive_makes_a_binary_label_only():
+    with pytest.raises(ValueError, match="'positive' makes a binary label"):
+        Label(column="target", positive="> 1", kind="number")

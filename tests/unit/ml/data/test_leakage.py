@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from mlcicd_assets.ml.data.leakage import MIN_ROWS, auc, known_after_event, label_leaks, shared_rows
+from mlcicd_assets.ml.tasks import LabelKind
 
 ROWS = 4_000
 RNG = np.random.default_rng(0)
@@ -119,3 +120,53 @@ def test_the_area_counts_ties_half():
     assert auc(pl.Series([1.0, 1.0, 1.0, 1.0]), pl.Series([0, 1, 0, 1])) == 0.5
     assert auc(pl.Series([1, 2, 3, 4]), pl.Series([0, 0, 1, 1])) == 1.0
     assert auc(pl.Series([1, 2]), pl.Series([1, 1])) == 0.5
+
+
+CLASS = RNG.choice(["cat", "dog", "owl"], ROWS, p=[0.6, 0.3, 0.1])
+CODE = np.searchsorted(["cat", "dog", "owl"], CLASS)
+
+
+def told(feature: pl.Series, label: np.ndarray, kind: LabelKind) -> list[str]:
+    rows = pl.DataFrame({"_label": label}).with_columns(feature.alias("feature"))
+    return [leak.message for leak in label_leaks(rows, ["feature"], "_label", (), kind).leaks]
+
+
+def test_what_tells_all_classes_apart_is_found_and_what_decides_one_of_them_is_not():
+    assert "mean area" in told(pl.Series(CODE + 0.1 * RNG.random(ROWS)), CLASS, "classes")[0]
+    assert told(pl.Series([f"{one}!" for one in CLASS]), CLASS, "classes")
+    assert not told(pl.Series(CODE == 0), CLASS, "classes")
+    assert not told(pl.Series(NOISE), CLASS, "classes")
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [pl.Series(np.exp(NOISE)), pl.Series(-NOISE), pl.Series(np.round(NOISE, 1)).cast(pl.String)],
+    ids=["monotone", "falling", "as text"],
+)
+def test_what_ranks_a_number_is_found(feature: pl.Series):
+    assert "a correlation of" in told(feature, NOISE, "number")[0]
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        pl.Series(NOISE + RNG.normal(0, 0.3, ROWS)),
+        pl.Series(RNG.normal(0, 1, ROWS)),
+        pl.Series([None] * ROWS, dtype=pl.Float32),
+        pl.Series([f"id{i}" for i in range(ROWS)]),
+    ],
+    ids=["strong", "noise", "no value", "identifier"],
+)
+def test_what_is_only_good_for_a_number_is_left_alone(feature: pl.Series):
+    assert told(feature, NOISE, "number") == []
+
+
+def test_a_square_that_is_no_rank_is_found_by_its_mapping():
+    assert told(pl.Series(NOISE), np.abs(NOISE), "number")
+
+
+def test_too_few_rows_of_a_number_are_no_evidence():
+    rows = pl.DataFrame({"_label": NOISE[:50], "feature": NOISE[:50]})
+    found = label_leaks(rows, ["feature"], "_label", (), "number")
+    assert not found.leaks
+    assert "are needed to judge" in found.missing
