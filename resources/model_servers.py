@@ -74,6 +74,8 @@ class ModelServers:
             "launched-at": server.launched_at,
             "port": server.port,
             "hold-refusal": START_S + 1,
+            "threads": server.threads,
+            **({"memory-mb": server.memory_bytes / 1e6} if server.memory_bytes else {}),
             **({"approval": f"{place}/approval.json"} if server.approved else {}),
             **{
                 name: f"{place}/{name}.json"

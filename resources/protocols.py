@@ -404,7 +404,17 @@ class ServerSettings:
     # Patience with one attempt at a version that another one stands in for, seconds; None: the proxy's own.
     answer_within_s: float | None = None
     memory_bytes: int | None = None  # a server that grows beyond it is restarted; None: no limit
+    threads: int = 1  # that one request may use
     log: Mapping[str, Any] | None = None  # what the server writes down of its predictions; None: nothing
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one server may use, as production declares it; None is no limit."""
+
+    memory_mb: float | None = None  # resident, in 10^6 bytes; a server that exceeds it is ended
+    cpus: int | None = None
+    threads: int = 1  # that one request may use
 
 
 @dataclass(frozen=True)
@@ -451,15 +461,6 @@ class ServingStatus:
 
 class LaunchRefused(ResourceError):
     """The server did not become ready; the message carries its own reason."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one server may use, as production declares it; None is no limit."""
-
-    memory_mb: float | None = None  # resident, in 10^6 bytes; a server that exceeds it is ended
-    cpus: int | None = None
-    threads: int = 1  # that one request may use
 
 
 class TrialEnded(ResourceError):

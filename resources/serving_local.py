@@ -174,6 +174,7 @@ class LocalServing:
             approved=release.approval is not None,
             answer_within_s=release.settings.answer_within_s,
             memory_bytes=release.settings.memory_bytes,
+            threads=release.settings.threads,
             logs=release.settings.log is not None,
         )
 

@@ -34,6 +34,7 @@ class Launched:
     approved: bool  # whether an approval lies beside the verdict
     answer_within_s: float | None = None  # see ServerSettings
     memory_bytes: int | None = None
+    threads: int = 1
     logs: bool = False  # whether log.json, what to write down of its predictions, lies beside the verdict
 
     @property

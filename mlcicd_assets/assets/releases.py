@@ -13,7 +13,7 @@ from mlcicd_assets.ml.artifact.scoring import Scorer
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release.run_files import PACKAGE, VERDICT
 from mlcicd_assets.serving.client import predict
-from mlcicd_assets.serving.examination import first_answer_ms, single_requests, target_of
+from mlcicd_assets.serving.examination import first_answer_ms, settings_of, single_requests, target_of
 from resources.protocols import Environment, Keys, Lake, Ledger, ModelVersion, Registry, Release, Tracking
 
 # JSON carries float32 scores without loss; what differs comes from the server's own arithmetic.
@@ -60,6 +60,7 @@ def prepare(
         approval=files.approval,
         override=files.override,
         approvers=tuple(keys.approvers()),
+        settings=settings_of(lane.model.serving),
     )
 
 

@@ -11,6 +11,7 @@ from mlcicd_assets.release.authorisation import authorise_production
 from mlcicd_assets.release.envelope import Refused
 from mlcicd_assets.release.rollout import Target
 from mlcicd_assets.release.run_files import PACKAGE, VERDICT
+from mlcicd_assets.serving.examination import settings_of
 from resources.protocols import Release, ResourceError
 
 if TYPE_CHECKING:
@@ -53,4 +54,5 @@ def proven_release(lane: ModelLane, world: "World", target: Target, at: str, scr
         override=files.override,
         approvers=tuple(world.keys.approvers()),
         authorised_at=at,
+        settings=settings_of(lane.model.serving),
     )

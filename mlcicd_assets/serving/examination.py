@@ -14,7 +14,7 @@ from mlcicd_assets.ml.thresholds import parse_duration
 from mlcicd_assets.serving.load import Client, Target, closed_loop
 from mlcicd_assets.serving.protocol import encode
 from mlcicd_assets.serving.skew import Sample, measure_skew
-from resources.protocols import Limits, ServingTarget, Trial, TrialEnded
+from resources.protocols import Limits, ServerSettings, ServingTarget, Trial, TrialEnded
 
 _SINGLE = 100  # different records in the load
 
@@ -39,6 +39,12 @@ def examine(serving: ServingTarget, package: Package, declared: Serving, sample:
     except TrialEnded as error:
         measured = {"problem": str(error)}
     return ServingTruths.model_validate({**about, **measured})
+
+
+def settings_of(declared: Serving) -> ServerSettings:
+    """The same in staging and production, so that what was measured is what will be served."""
+    memory = declared.memory_mb
+    return ServerSettings(memory_bytes=round(memory * 1e6) if memory else None, threads=declared.threads)
 
 
 def _measured(trial: Trial, package: Package, declared: Serving, sample: Sample) -> Mapping[str, object]:
