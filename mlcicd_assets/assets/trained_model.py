@@ -15,7 +15,8 @@ from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.metering import metered
 from mlcicd_assets.assets.model_options import asset_options
 from mlcicd_assets.assets.recording import remember, require_unrefused
-from mlcicd_assets.ml.artifact.keeping import to_skops
+from mlcicd_assets.assets.tuning import search, shown
+from mlcicd_assets.ml.artifact.keeping import kept
 from mlcicd_assets.ml.artifact.package import Package
 from mlcicd_assets.ml.artifact.packaging import package_model
 from mlcicd_assets.ml.catalogue import DataLane, ModelLane, read_reference
@@ -24,19 +25,19 @@ from mlcicd_assets.ml.data.feature_table import ARRIVES, LABEL, TIME, model_colu
 from mlcicd_assets.ml.periods import end_of, overlapping
 from mlcicd_assets.ml.training.environment import capture
 from mlcicd_assets.ml.training.cost import described, metrics_of
-from mlcicd_assets.ml.training.fitting import Trained, new_estimator, scores, train
+from mlcicd_assets.ml.training.fitting import Trained, apply, new_estimator, scores, train
 from mlcicd_assets.ml.training.splits import NotEnoughData, Split, choose_windows, rows_of
 from mlcicd_assets.ml.training.training_record import DataUsed, TrainingRecord, used_contents, windows
+from mlcicd_assets.ml.training.tuning_record import TuningRecord
 from mlcicd_assets.ml.user_code import load_function, load_object
 from mlcicd_assets.release.run_files import (
-    ESTIMATOR,
     HOLDOUT,
     PACKAGE,
     TRAINING,
     Candidate,
     candidate_pointer,
 )
-from resources.protocols import Git, Lake, Ledger, Records, Revision, Tracking
+from resources.protocols import Git, Lake, Ledger, Records, Revision, Studies, Tracking
 
 # Beside the package in a checkout; an installed library has none, and the record says so.
 LOCK = Path(__file__).parents[2] / "constraints.txt"
@@ -65,6 +66,7 @@ def trained_model(lane: ModelLane) -> dg.AssetsDefinition:
         ledger: dg.ResourceParam[Ledger],
         records: dg.ResourceParam[Records],
         git: dg.ResourceParam[Git],
+        studies: dg.ResourceParam[Studies],
     ) -> dg.MaterializeResult:
         started = time.perf_counter()
         revision = git.revision()
@@ -74,7 +76,16 @@ def trained_model(lane: ModelLane) -> dg.AssetsDefinition:
             tags = {"dagster_run_id": context.run_id, "commit": revision.commit, "dirty": str(revision.dirty)}
             with tracking.run(model, f"{model} as of {material.split.as_of:%Y-%m-%d}", tags) as run:
                 with metered() as meter:
-                    made = make(lane, lake, material, Path(scratch), revision)
+                    tuning = search(
+                        lane,
+                        material.train,
+                        {**used_contents(material.data), "window": str(material.split.train)},
+                        studies=studies,
+                        tracking=tracking,
+                        run_id=run.id,
+                        scratch=Path(scratch),
+                    )
+                    made = make(lane, lake, material, Path(scratch), revision, tuning)
                 made = replace(made, record=made.record.model_copy(update={"cost": meter.cost}))
                 keep(tracking, run.id, made, Path(scratch))
                 tracking.log(run.id, metrics=metrics_of(meter.cost, lane.model.rates))
@@ -143,10 +154,12 @@ def gather(
     split = choose_windows(rows.select(about), lane.model, as_of=moment, arrives=late)
     used = _used(lane.data, [key for key in stored if key is not None], split)
     chosen = lake.scan(table, partitions=used, version=version)
+    order = [TIME, *(f"_{key}" for key in lane.data.dataset.keys)]
     return Material(
         split,
-        rows_of(chosen, split.train, as_of=split.as_of, arrives=late).collect(),
-        rows_of(chosen, split.holdout, as_of=split.as_of, arrives=late).collect(),
+        # In order of time: validation inside the window takes the newest, and the order of files is chance.
+        rows_of(chosen, split.train, as_of=split.as_of, arrives=late).sort(order).collect(),
+        rows_of(chosen, split.holdout, as_of=split.as_of, arrives=late).sort(order).collect(),
         [
             *(
                 DataUsed(table=table, partition=key, version=version, content=stored[key].content)
@@ -190,13 +203,22 @@ def _used(data: DataLane, keys: list[str], split: Split) -> list[str] | None:
     return overlapping(data.dataset.partitions, keys, start, end)
 
 
-def make(lane: ModelLane, lake: Lake, material: Material, scratch: Path, revision: Revision) -> Made:
-    """Train and package, without touching anything outside `scratch`."""
+def make(
+    lane: ModelLane,
+    lake: Lake,
+    material: Material,
+    scratch: Path,
+    revision: Revision,
+    tuning: TuningRecord | None = None,
+) -> Made:
+    """Train, with the parameters that a search chose, and package; touches nothing outside `scratch`."""
     started = time.perf_counter()
     dataset = lane.data.dataset
     names = model_columns(material.train.columns)
     task = lane.model.task
     estimator = new_estimator(load_function(*read_reference(lane.folder, lane.model.estimator)), task)
+    if tuning is not None:
+        estimator = apply(estimator, tuning.best_trial.params)
     fitted = train(
         estimator,
         material.train.select(names),
@@ -204,6 +226,7 @@ def make(lane: ModelLane, lake: Lake, material: Material, scratch: Path, revisio
         task=task,
         imbalance=lane.model.imbalance,
         seed=lane.model.seed,
+        trusted=lane.model.trusted_types,
     )
     seconds = time.perf_counter() - started
     validated = lane.data.table("validated_data")
@@ -234,6 +257,9 @@ def make(lane: ModelLane, lake: Lake, material: Material, scratch: Path, revisio
             "task": task,
             "imbalance": lane.model.imbalance,
             "class_rows": dict(fitted.class_rows),
+            "engine": fitted.served.engine,
+            "not_onnx": fitted.served.not_onnx,
+            "tuning": tuning,
             "features": names,
             "params": dict(fitted.params),
             "seed": lane.model.seed,
@@ -254,15 +280,16 @@ def make(lane: ModelLane, lake: Lake, material: Material, scratch: Path, revisio
 def keep(tracking: Tracking, run_id: str, made: Made, scratch: Path) -> None:
     """Put package, estimator, record and holdout into the run."""
     (scratch / TRAINING).write_text(made.record.model_dump_json(indent=1))
-    (scratch / ESTIMATOR).write_bytes(to_skops(made.trained.estimator))
+    estimator, content = kept(made.trained.estimator, made.trained.served.trusted_types)
+    (scratch / estimator).write_bytes(content)
     made.holdout.write_parquet(scratch / HOLDOUT)
     tracking.store(run_id, scratch / PACKAGE, PACKAGE)
-    for name in (TRAINING, ESTIMATOR, HOLDOUT):
+    for name in (TRAINING, estimator, HOLDOUT):
         tracking.store(run_id, scratch / name, "")
     tracking.log(
         run_id,
         params={**made.record.params, "train": str(made.record.train), "seed": made.record.seed}
-        | {"task": made.record.task, "imbalance": made.record.imbalance},
+        | {"task": made.record.task, "imbalance": made.record.imbalance, "engine": made.record.engine},
         metrics={"train_seconds": made.record.seconds, "train_rows": made.record.train_rows},
         # MLflow allows no "@" in a tag's name.
         tags={"digest": made.package.digest}
@@ -295,10 +322,16 @@ def _shown(made: Made, url: str) -> dict[str, Any]:
         "data": dg.MetadataValue.table(data),
         "features": ", ".join(record.features),
         **_classes_shown(record),
+        "served by": _served_by(record),
+        **shown(record.tuning),
         "training seconds": record.seconds,
         "commit": record.commit + (" (with uncommitted changes)" if record.dirty else ""),
         "run": dg.MetadataValue.url(url) if url.startswith("http") else url,
     }
+
+
+def _served_by(record: TrainingRecord) -> str:
+    return "ONNX Runtime" if record.engine == "onnx" else f"scikit-learn through skops: {record.not_onnx}"
 
 
 def _classes_shown(record: TrainingRecord) -> dict[str, Any]:

@@ -234,7 +234,7 @@ def declarations(session: "Session") -> Finding:
             names = [data.dataset.contract, data.dataset.features, data.dataset.upstream]
             check_references(data.folder, names)
         for model in catalogue.models.values():
-            check_references(model.folder, [model.model.estimator])
+            check_references(model.folder, model.model.references)
     except DeclarationError as error:
         return Finding("declarations", "missing", str(error), "correct that file")
     return Finding(

@@ -50,7 +50,7 @@ class MlModel(dg.Component):
 
 def model_definitions(lane: ModelLane) -> dg.Definitions:
     """The assets and checks of a model; raises DeclarationError where a reference leads nowhere."""
-    check_references(lane.folder, [lane.model.estimator])
+    check_references(lane.folder, lane.model.references)
     return dg.Definitions(
         assets=[
             trained_model(lane),

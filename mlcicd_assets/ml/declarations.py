@@ -18,6 +18,7 @@ from mlcicd_assets.ml.rollouts import Rollout
 from mlcicd_assets.ml.tasks import LabelKind, Task
 from mlcicd_assets.ml.thresholds import parse_duration
 from mlcicd_assets.ml.training.cost import Rates
+from mlcicd_assets.ml.training.tune import Tune
 from mlcicd_assets.ml.watches import Watches
 
 
@@ -263,6 +264,11 @@ class ModelDeclaration(Declaration):
     rates: Rates | None = Field(
         default=None, description="What an hour costs, for the cost of a training in money: see Rates."
     )
+    tune: Tune | None = Field(default=None, description="How parameters are searched: see Tuning.")
+    trusted_types: list[str] | None = Field(
+        default=None,
+        description="Types that skops may load, to serve an estimator that ONNX cannot express; [] for none.",
+    )
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
@@ -305,6 +311,25 @@ class ModelDeclaration(Declaration):
     def approval_needed(self) -> bool:
         """Whether a person must agree before production."""
         return self.approval.required is True or self.risk == "high"
+
+    @model_validator(mode="after")
+    def _tunable(self) -> "ModelDeclaration":
+        from mlcicd_assets.ml.evaluation.metrics import metrics_of
+
+        if self.tune is None:
+            return self
+        metric = self.tune.metric or self.champion.metric
+        # Trials see features and labels, not the protected columns.
+        unknown = {"equal_opportunity_gap", *([] if self.costs else ["expected_cost"])}
+        known = sorted(set(metrics_of(self.task)) - unknown)
+        if metric not in known:
+            raise ValueError(f"tune.metric {metric!r} cannot be searched by; it is one of: {', '.join(known)}")
+        return self
+
+    @property
+    def references(self) -> list[str]:
+        """The functions that it names."""
+        return [self.estimator, *([self.tune.search] if self.tune else [])]
 
     @property
     def train_window(self) -> timedelta:

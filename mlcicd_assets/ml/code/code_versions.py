@@ -37,7 +37,18 @@ _DATA_FIELDS = {
     },
 }
 _MODEL_FIELDS = {
-    "trained_model": {"dataset", "task", "estimator", "train", "holdout", "threshold", "imbalance", "seed"},
+    "trained_model": {
+        "dataset",
+        "task",
+        "estimator",
+        "train",
+        "holdout",
+        "threshold",
+        "imbalance",
+        "seed",
+        "tune",
+        "trusted_types",
+    },
     "evaluation_report": {
         "gates",
         "champion",
@@ -70,6 +81,8 @@ ENTRIES = {
         "training/splits.py:rows_of",
         "training/fitting.py:new_estimator",
         "training/fitting.py:train",
+        "training/tuning.py:tune",
+        "training/trial_worker.py:evaluate",
         "artifact/packaging.py:package_model",
     ],
     "evaluation_report": ["evaluation/evaluate.py:evaluate", "evaluation/gates.py:decide"],
@@ -92,7 +105,7 @@ def data_code(lane: DataLane, stage: str) -> AssetCode:
 def model_code(lane: ModelLane, stage: str) -> AssetCode:
     """The code of a model's stage; raises FingerprintError."""
     declared = lane.model.model_dump(mode="json", include=_MODEL_FIELDS[stage])
-    files = [lane.model.estimator] if stage == "trained_model" else []
+    files = lane.model.references if stage == "trained_model" else []
     return _code(lane.folder, files, stage, declared)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
@@ -11,6 +12,7 @@ from mlcicd_assets.ml.training.cost import TrainingCost
 from mlcicd_assets.ml.training.environment import Environment
 from mlcicd_assets.ml.training.splits import Split
 from mlcicd_assets.ml.training.targets import Imbalance
+from mlcicd_assets.ml.training.tuning_record import TuningRecord
 
 
 class DataUsed(BaseModel):
@@ -50,6 +52,9 @@ class TrainingRecord(BaseModel):
     task: Task = "binary"
     imbalance: Imbalance = "none"
     class_rows: dict[str, int] = {}  # rows of the training window by class
+    engine: Literal["onnx", "skops"] = "onnx"  # what serves it
+    not_onnx: str = ""  # why it is not ONNX
+    tuning: TuningRecord | None = None  # None where nothing was tuned
     cost: TrainingCost | None = None  # None in records from before it was measured
 
     def inputs(self) -> dict[str, str]:
