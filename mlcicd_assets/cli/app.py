@@ -20,6 +20,7 @@ from mlcicd_assets.cli import (
     register,
     repair,
     retention,
+    rollout,
     serve,
     stale,
     status,
@@ -118,6 +119,8 @@ app.add_typer(keys.app, name="keys")
 app.command("retention")(retention.retention)
 app.command("pin")(retention.pin)
 app.command("unpin")(retention.unpin)
+app.command("rollback")(rollout.rollback)
+app.add_typer(rollout.app, name="rollout")
 app.add_typer(serve.app, name="serve")
 app.command("land")(land.land)
 app.command("register")(register.register)

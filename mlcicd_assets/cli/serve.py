@@ -43,48 +43,15 @@ def show(context: typer.Context, as_json: Json = False) -> None:
 
 
 def repair(session: Session, model: str) -> list[str]:
-    """Make production serve the ledger's champion; says what had to be done.
+    """Make production serve as the ledger and a running rollout say; returns what had to be done.
 
-    The champion's server is started again from the registry, proven anew, where it is gone. Raises Refused,
-    LaunchRefused, ResourceError.
+    A server that is gone is started again from the registry, proven anew; what a killed worker left undone is
+    done. Raises Refused, LaunchRefused, ResourceError.
     """
-    from mlcicd_assets.cli.proofs import champion_version
-    from mlcicd_assets.serving.routing import follow
+    from mlcicd_assets.assets.rollout_repair import repair as repair_rollout
+    from mlcicd_assets.cli.rollout import rollouts_of
 
-    champion = champion_version(session.ledger, model)
-    if champion is None:
-        return []
-    done = []
-    if not _ready(session.serving.status(), model, champion):
-        _launch(session, model, champion)
-        done.append(f"{model}: version {champion} was started again")
-    if follow(session.serving, model, champion):
-        done.append(f"{model}: production follows the champion again, version {champion}")
-    return done
-
-
-def _ready(status: "ServingStatus", model: str, version: int) -> bool:
-    wanted = (model, version, "production")
-    return any(
-        (server.model, server.version, server.environment) == wanted and server.state == "ready"
-        for server in status.servers
-    )
-
-
-def _launch(session: Session, model: str, number: int) -> None:
-    from mlcicd_assets.cli.proofs import fetched, prove_package, prove_verdict
-    from resources.protocols import ResourceError
-
-    version = session.registry.get(model, number)
-    if version is None:
-        raise ResourceError(
-            f"{model}: the ledger names version {number} champion, but the registry has no such version"
-        )
-    with fetched(session, version) as found:
-        prove_package(found)
-        # By the gates it was promoted with: a bound that was raised since takes nothing out of production.
-        prove_verdict(session, found)
-        session.serving.launch(found.release(), session.keys.trusted_keys())
+    return repair_rollout(rollouts_of(session, model))
 
 
 def _plain(status: "ServingStatus") -> dict[str, Any]:

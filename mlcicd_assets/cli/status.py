@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlcicd_assets.cli.output import Json, console, print_json, table
+from mlcicd_assets.cli.rollout import rollout_lines
 from mlcicd_assets.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def _landed(session: Session, lane: "DataLane") -> int:
 
 def _model(session: Session, lane: "ModelLane", serving: "ServingStatus") -> Report:
     from mlcicd_assets.cli.proofs import champion_version
+    from mlcicd_assets.cli.rollout import rollout_report
 
     name = lane.model.name
     champion = champion_version(session.ledger, name)
@@ -94,6 +96,7 @@ def _model(session: Session, lane: "ModelLane", serving: "ServingStatus") -> Rep
         "champion": champion,
         "production": {str(version): share for version, share in routes.items()},
         "serves_champion": champion is not None and routes == {champion: 100},
+        "rollout": rollout_report(session, name),
         "servers": [
             {
                 "version": server.version,
@@ -220,6 +223,9 @@ def _model_lines(model: Report) -> list[str]:
     if model["candidate"] and model["candidate"]["approval"] != "not needed":
         lines.append(f"approval: {model['candidate']['approval']}")
     lines.append(_champion_line(model))
+    if model["rollout"] is not None:
+        head, *more = rollout_lines(model["rollout"])
+        lines += [head, *(f"  {line}" for line in more)]
     lines += [
         f"server of version {server['version']} ({server['environment']}) failed: {server['error']}"
         for server in model["servers"]
@@ -258,6 +264,8 @@ def _champion_line(model: Report) -> str:
     if model["serves_champion"]:
         return f"champion: version {model['champion']}, all production traffic goes to it"
     routed = ", ".join(f"version {version} {share} %" for version, share in model["production"].items())
+    if model["rollout"] and model["rollout"]["weights"] == model["production"]:
+        return f"champion: version {model['champion']}, beside it a rollout: {routed}"
     return (
         f"champion: version {model['champion']}, but production serves {routed or 'nothing'}; "
         "repair with 'mlcicd serve start'"
