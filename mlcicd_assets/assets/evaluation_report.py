@@ -21,8 +21,10 @@ from mlcicd_assets.ml.artifact.package import Package, PackageError, read_packag
 from mlcicd_assets.ml.artifact.parity import align
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.data.feature_table import LABEL
+from mlcicd_assets.ml.declarations import ModelDeclaration
 from mlcicd_assets.ml.evaluation import serving_truths
 from mlcicd_assets.ml.evaluation.evaluate import Champion, Evaluation, evaluate
+from mlcicd_assets.ml.evaluation.examination import Plans
 from mlcicd_assets.ml.evaluation.gates import GateResult, decide
 from mlcicd_assets.ml.training.training_record import TrainingRecord
 from mlcicd_assets.release.run_files import (
@@ -167,6 +169,19 @@ def score(
         champion=opponent,
         protected=protected if dataset.protected else None,
         costs=lane.model.costs,
+        plans=plans_of(lane.model),
+    )
+
+
+def plans_of(model: ModelDeclaration) -> Plans:
+    """How the declaration wants its model examined."""
+    return Plans(
+        metric=model.champion.metric,
+        gates=tuple(model.gates),
+        fairness=model.fairness,
+        slices=model.slices,
+        robustness=model.robustness,
+        seed=model.seed,
     )
 
 

@@ -124,7 +124,23 @@ def dataset_of(model: ModelDeclaration, datasets: dict[str, DataLane], folder: P
             f"{model.dataset!r} is of kind {kind}; declare 'label: {{…, kind: {needed}}}' there, or the task "
             "that fits"
         )
+    _check_protected(model, found.dataset, folder)
     return found
+
+
+def _check_protected(model: ModelDeclaration, dataset: DatasetDeclaration, folder: Path) -> None:
+    from mlcicd_assets.ml.evaluation.fairness import fairness_gates
+
+    known = ", ".join(dataset.protected) or "none"
+    gates = [gate for gate in model.gates if gate in fairness_gates(model.task)]
+    crossed = [name for columns in model.fairness.intersections for name in columns]
+    unknown = sorted(set(crossed) - set(dataset.protected))
+    if unknown or (gates and not dataset.protected):
+        asks = f"fairness.intersections: {', '.join(unknown)}" if unknown else f"gates: {', '.join(gates)}"
+        raise DeclarationError(
+            f"{folder / 'defs.yaml'}: {asks} needs protected columns, and those of {dataset.name!r} are "
+            f"{known}; declare them there"
+        )
 
 
 def read_reference(folder: Path, reference: str) -> tuple[Path, str]:

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mlcicd_assets.ml.declared import BoundText, Declaration, DurationText, Name, Reference
 from mlcicd_assets.ml.evaluation.costs import Costs
+from mlcicd_assets.ml.evaluation.plans import FairnessPlan, RobustnessPlan, SlicePlan
 from mlcicd_assets.ml.evaluation.serving_declaration import Serving
 from mlcicd_assets.ml.governance import ApprovalRule, DataRetention, Retention
 from mlcicd_assets.ml.rollouts import Rollout
@@ -254,6 +255,9 @@ class ModelDeclaration(Declaration):
     )
     gates: dict[str, str] = Field(min_length=1, description="Metric: bound, each a blocking check.")
     champion: ChampionRule
+    fairness: FairnessPlan = FairnessPlan()
+    slices: SlicePlan = SlicePlan()
+    robustness: RobustnessPlan = RobustnessPlan()
     risk: Literal["low", "medium", "high"] = Field(
         default="low", description="high: a person approves before production."
     )
@@ -273,18 +277,21 @@ class ModelDeclaration(Declaration):
 
     @model_validator(mode="after")
     def _known_gates(self) -> "ModelDeclaration":
-        from mlcicd_assets.ml.evaluation.gate_names import gate_bound, gate_names
+        from mlcicd_assets.ml.evaluation.gate_names import gate_bound, gate_problem
         from mlcicd_assets.ml.evaluation.metrics import metrics_of
 
-        known, names = metrics_of(self.task), gate_names(self.task)
+        known = metrics_of(self.task)
         of = f"of a {self.task} model it is one of:"
         for gate, bound in self.gates.items():
-            if gate not in names:
-                raise ValueError(f"gates: there is no metric {gate!r}; {of} {', '.join(sorted(names))}")
+            if problem := gate_problem(gate, self.task):
+                raise ValueError(f"gates: {problem}")
             gate_bound(gate, bound, self.rates)
         if self.champion.metric not in known:
             said = f"{of} {', '.join(sorted(known))}"
             raise ValueError(f"champion.metric {self.champion.metric!r} is no metric; {said}")
+        if self.robustness.metric and self.robustness.metric not in known:
+            said = f"{of} {', '.join(sorted(known))}"
+            raise ValueError(f"robustness.metric {self.robustness.metric!r} is no metric; {said}")
         return self
 
     @model_validator(mode="after")

@@ -52,6 +52,9 @@ _MODEL_FIELDS = {
     "evaluation_report": {
         "gates",
         "champion",
+        "fairness",
+        "slices",
+        "robustness",
         "risk",
         "approval",
         "threshold",

@@ -12,7 +12,11 @@ from mlcicd_assets.ml.evaluation.classes import ClassResult, class_results, conf
 from mlcicd_assets.ml.evaluation.costs import Costs
 from mlcicd_assets.ml.evaluation.curves import Confusion, Shapes, confusion, shapes_of
 from mlcicd_assets.ml.evaluation.evidence import Evidence
+from mlcicd_assets.ml.evaluation.examination import Examined, Plans, examine_holdout
+from mlcicd_assets.ml.evaluation.fairness import FairnessEvidence
+from mlcicd_assets.ml.evaluation.robustness import RobustnessEvidence
 from mlcicd_assets.ml.evaluation.serving_truths import ServingTruths
+from mlcicd_assets.ml.evaluation.slices import Scored, SlicesEvidence
 from mlcicd_assets.ml.evaluation.target import Target, TargetError
 from mlcicd_assets.ml.tasks import Task
 from mlcicd_assets.ml.training.training_record import TrainingRecord
@@ -76,6 +80,14 @@ class Evaluation(Evidence):
     champion: ChampionResult | None
     training: TrainingRecord
     serving: ServingTruths | None = None
+    fairness: FairnessEvidence | None = None
+    slices: SlicesEvidence | None = None
+    robustness: RobustnessEvidence | None = None
+
+    @property
+    def examined(self) -> Examined:
+        """What was looked at beyond the metrics."""
+        return Examined(fairness=self.fairness, slices=self.slices, robustness=self.robustness)
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,7 @@ def evaluate(
     champion: Champion | None = None,
     protected: pl.DataFrame | None = None,
     costs: Costs | None = None,
+    plans: Plans | None = None,
 ) -> Evaluation:
     """Score raw, validated holdout `records` through the packages and measure both.
 
@@ -109,12 +122,16 @@ def evaluate(
     _check_rows(package, records, labels, training, trained_scores, protected)
     learned = Target.of(package.signature, costs)
     target, truth = _target(learned, labels, package.signature.model)
-    predictions = Scorer.load(package).predict(records)
+    scorer = Scorer.load(package)
+    predictions = scorer.predict(records)
     served = target.scores(predictions, learned.classes)
     measured = target.measure(truth, served, protected=protected)
     parity = compare_scores(
         learned.scores(predictions), trained_scores, learned.threshold if learned.task == "binary" else None
     )
+    opponent, theirs = _champion(champion, target, records, truth, protected) if champion else (None, None)
+    mine = Scored(target, truth, served)
+    examined = _examined(plans, scorer, records, mine, theirs, protected) if plans else Examined()
     binary, many = target.task == "binary", target.task == "multiclass"
     return Evaluation(
         model=package.signature.model,
@@ -136,9 +153,24 @@ def evaluate(
             max_difference=parity.max_difference if np.isfinite(parity.max_difference) else None,
             label_flips=parity.label_flips,
         ),
-        champion=_champion(champion, target, records, truth, protected) if champion else None,
+        champion=opponent,
         training=training,
+        **dict(examined),
     )
+
+
+def _examined(
+    plans: Plans,
+    scorer: Scorer,
+    records: pl.DataFrame,
+    mine: Scored,
+    champion: Scored | None,
+    protected: pl.DataFrame | None,
+) -> Examined:
+    try:
+        return examine_holdout(plans, scorer, records, mine, champion=champion, protected=protected)
+    except ValueError as error:
+        raise EvaluationError(f"{scorer.signature.model}: {error}") from error
 
 
 def _check_rows(
@@ -182,7 +214,7 @@ def _champion(
     records: pl.DataFrame,
     truth: np.ndarray,
     protected: pl.DataFrame | None,
-) -> ChampionResult:
+) -> tuple[ChampionResult, Scored | None]:
     if champion.package is None:
         return _unscored(champion, champion.problem or "its package is missing")
     if champion.package.digest != champion.digest:
@@ -196,13 +228,14 @@ def _champion(
         return _unscored(champion, str(error))
     own = replace(target, threshold=signature.threshold or target.threshold)
     scores = own.scores(predictions, signature.classes)
-    return ChampionResult(
+    result = ChampionResult(
         version=champion.version,
         digest=champion.digest,
         metrics=own.measure(truth, scores, protected=protected).metrics,
         shapes=shapes_of(own.task, truth, scores),
     )
+    return result, Scored(own, truth, scores)
 
 
-def _unscored(champion: Champion, problem: str) -> ChampionResult:
-    return ChampionResult(version=champion.version, digest=champion.digest, problem=problem)
+def _unscored(champion: Champion, problem: str) -> tuple[ChampionResult, None]:
+    return ChampionResult(version=champion.version, digest=champion.digest, problem=problem), None

@@ -8,8 +8,9 @@ from mlcicd_assets.ml.artifact.parity import TOLERANCE
 from mlcicd_assets.ml.declarations import ModelDeclaration
 from mlcicd_assets.ml.evaluation import serving_truths
 from mlcicd_assets.ml.evaluation.evaluate import Evaluation
+from mlcicd_assets.ml.evaluation.examination import Examined, examined_gates, explanation
 from mlcicd_assets.ml.evaluation.gate_names import gate_bound
-from mlcicd_assets.ml.evaluation.metrics import MIN_GROUP_POSITIVES, metrics_of
+from mlcicd_assets.ml.evaluation.metrics import metrics_of
 from mlcicd_assets.ml.evaluation.serving_truths import ServingTruths
 from mlcicd_assets.ml.thresholds import Bound
 from mlcicd_assets.ml.training import cost
@@ -70,9 +71,11 @@ def _judge(declaration: ModelDeclaration, evaluation: Evaluation, name: str, bou
         return _served(name, value, bound, evaluation.serving)
     if name in cost.GATES:
         return _cost(declaration, evaluation, name, bound)
+    if name in examined_gates(declaration.task) or "[" in name:
+        return _examined(evaluation.examined, name, bound)
     value = evaluation.metrics.get(name)
     if value is None or math.isnan(value):
-        return GateResult(name, None, bound, False, f"{name} is missing: {_why_missing(name, evaluation)}")
+        return GateResult(name, None, bound, False, f"{name} is missing: {_why_missing(evaluation)}")
     return _bounded(name, value, bound)
 
 
@@ -85,6 +88,13 @@ def _served(name: str, value: float | None, bound: str, truths: ServingTruths | 
     if name != serving_truths.SKEW or result.passed or not where:
         return result
     return replace(result, message=f"{result.message}; {where}")
+
+
+def _examined(examined: Examined, name: str, bound: str) -> GateResult:
+    value, said = examined.values().get(name), explanation(examined, name)
+    if value is None or math.isnan(value):
+        return GateResult(name, None, bound, False, f"{name} is missing: {said}")
+    return _bounded(name, value, bound, f" ({said})")
 
 
 def _cost(declaration: ModelDeclaration, evaluation: Evaluation, name: str, bound: str) -> GateResult:
@@ -107,13 +117,7 @@ def _said(passed: bool, bound: str) -> str:
     return f"{bound} as required" if passed else f"but must be {bound}"
 
 
-def _why_missing(name: str, evaluation: Evaluation) -> str:
-    if name == "equal_opportunity_gap":
-        groups = [f"{g.column}={g.value}: {g.positives}" for g in evaluation.groups]
-        return (
-            f"each protected column needs two groups with {MIN_GROUP_POSITIVES} positives "
-            f"(there are {', '.join(groups) or 'no protected columns'}); declare a longer holdout"
-        )
+def _why_missing(evaluation: Evaluation) -> str:
     if evaluation.notes:
         return "; ".join(evaluation.notes)
     held = "" if evaluation.positives is None else f" ({evaluation.positives} positive)"
