@@ -11,6 +11,8 @@ from pathlib import Path
 from resources.envoy import HOST
 from resources.protocols import Approver, LaunchRefused, Release, ResourceError, ServerStatus
 from resources.proxy import get
+from resources.pseudonyms import pseudonym_key
+from resources.server_metrics import dropped_rows
 from resources.serving_state import Launched, write_whole
 from resources.supervisor import START_S, Process, Program, Supervisor
 
@@ -22,8 +24,11 @@ _FAILED = {"BACKOFF", "EXITED", "FATAL", "STOPPED", "UNKNOWN"}
 class ModelServers:
     """Starts nothing itself: it says what should run and asks how it is."""
 
-    def __init__(self, folder: Path, supervisor: Supervisor, module: str, ready_s: float) -> None:
+    def __init__(
+        self, folder: Path, supervisor: Supervisor, module: str, ready_s: float, keys: Path | None = None
+    ) -> None:
         self._folder = folder
+        self._keys = keys
         self._supervisor = supervisor
         self._module = module
         self._ready_s = ready_s
@@ -47,10 +52,25 @@ class ModelServers:
             if release.approvers:
                 (scratch / "approvers.json").write_text(_people(release.approvers))
             (scratch / "trusted.pem").write_bytes(_joined(trusted_keys))
+            self._lay_out_log(server, release, scratch)
             shutil.rmtree(home, ignore_errors=True)
             scratch.rename(home)
         except (OSError, shutil.Error) as error:
             raise LaunchRefused(f"{server.name}: its files cannot be copied to {home}: {error}") from error
+
+    def _lay_out_log(self, server: Launched, release: Release, scratch: Path) -> None:
+        log = release.settings.log
+        if log is None:
+            return
+        (scratch / "log.json").write_text(json.dumps(dict(log)))
+        if "hash" in dict(log.get("columns", {})).values():
+            if self._keys is None:
+                raise LaunchRefused(
+                    f"{server.name}: columns are to be hashed, and there is no folder of keys"
+                )
+            key = scratch / "log.key"
+            key.touch(mode=0o600)
+            key.write_bytes(pseudonym_key(self._keys))
 
     def trust(self, server: Launched, trusted_keys: Sequence[bytes]) -> None:
         """Give a running server's next start today's keys: one that is trusted no more ends its service."""
@@ -75,8 +95,9 @@ class ModelServers:
             "port": server.port,
             "hold-refusal": START_S + 1,
             "threads": server.threads,
-            **({"memory-mb": server.memory_bytes / 1e6} if server.memory_bytes else {}),
             **({"approval": f"{place}/approval.json"} if server.approved else {}),
+            **({"memory-mb": server.memory_bytes / 1e6} if server.memory_bytes else {}),
+            **self._log_options(server, place),
             **{
                 name: f"{place}/{name}.json"
                 for name in ("override", "approvers")
@@ -86,6 +107,18 @@ class ModelServers:
         flags = [f"--{name}={value}" for name, value in options.items()]
         # -P: the serving folder is the working directory and must not become a place to import from.
         return Program(server.name, [sys.executable, "-P", "-m", self._module, *flags])
+
+    def _log_options(self, server: Launched, place: str) -> dict[str, str]:
+        if not server.logs:
+            return {}
+        options = {"log": f"{place}/log.json", "log-folder": self.predictions(server)}
+        if (self._folder / place / "log.key").is_file():
+            options["log-key"] = f"{place}/log.key"
+        return options
+
+    def predictions(self, server: Launched) -> str:
+        """Where a version's predictions are recorded; they outlive its server."""
+        return f"predictions/{server.environment}/{server.model}/{server.version}"
 
     def _place(self, server: Launched) -> str:
         return f"servers/{server.environment}/{server.model}/{server.version}"
@@ -145,6 +178,16 @@ class ModelServers:
             weight=weight,
             error=self._last_words(server) if state == "failed" else "",
         )
+
+    def unrecorded(self, server: Launched) -> str:
+        """How many of its predictions a running server could not record, and why; empty for none."""
+        if not server.logs:
+            return ""
+        try:
+            dropped = dropped_rows(get(server.port, "/metrics", timeout_s=1.0)[1])
+        except (OSError, ValueError):
+            return ""  # it does not answer, which its state says already
+        return ", ".join(f"{rows} rows {reason}" for reason, rows in dropped.items())
 
     def _last_words(self, server: Launched) -> str:
         lines = self._supervisor.last_lines(server.name)

@@ -45,13 +45,17 @@ class LocalServing:
         server_module: str = "mlcicd_assets.serving.runtime",
         ready_s: float = 60.0,
         drain_s: float = 35.0,
+        keys: Path | None = None,
     ) -> None:
-        """`ready_s`: patience with a server that loads; `drain_s`: with requests that are under way."""
+        """`ready_s`: patience with a server that loads; `drain_s`: with requests that are under way.
+
+        `keys` is the folder with the key that personal columns are hashed with in the prediction log.
+        """
         self.folder = Path(folder).resolve()
         self._drain_s = drain_s
         self._module, self._ready_s = server_module, ready_s
         self._supervisor = Supervisor(self.folder)
-        self._servers = ModelServers(self.folder, self._supervisor, server_module, ready_s)
+        self._servers = ModelServers(self.folder, self._supervisor, server_module, ready_s, keys)
 
     # -- the whole stack ------------------------------------------------------------------------------
 
@@ -77,7 +81,7 @@ class LocalServing:
             running=running,
             addresses={environment: f"http://{HOST}:{port}" for environment, port in state.ports.items()},
             servers=servers,
-            problems=self._problems(running, known, servers),
+            problems=[*self._problems(running, known, servers), *self._unrecorded(state, servers)],
         )
 
     def _problems(
@@ -94,6 +98,15 @@ class LocalServing:
             if server.state == "failed" or (running and server.weight and server.state != "ready")
         ]
         return problems
+
+    def _unrecorded(self, state: State, servers: Sequence[ServerStatus]) -> list[str]:
+        ready = [server for server, seen in zip(state.servers, servers, strict=True) if seen.state == "ready"]
+        lost = {server.name: self._servers.unrecorded(server) for server in ready}
+        return [
+            f"{name}: predictions were not recorded ({why}); see {self.folder}/logs/{name}.log"
+            for name, why in lost.items()
+            if why
+        ]
 
     def _bring_up(self) -> State:
         state = self._state()

@@ -2,19 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
 from resources.envoy_stats import ClusterCounts, HostCounts
 from resources.proxy import Proxy, get
+from resources.server_metrics import moment, parse_metrics
 from resources.serving_state import Launched
 from resources.traffic import Histogram, Traffic, quantiles
-
-SCORES = "prediction_scores_total"
-NON_FINITE = "prediction_non_finite_total"
-_STARTED = "process_start_time_seconds"
 
 
 def read_traffic(
@@ -73,34 +68,9 @@ def _with_server(traffic: Traffic, server: Launched, pid: int | None) -> Traffic
         return traffic  # down, frozen or confused: it says nothing, and `started` shows that
 
 
-def parse_metrics(text: str) -> dict[str, Any]:
-    """`scores`, `non_finite` and `started` of a server's Prometheus text; raises ValueError."""
-    from prometheus_client.parser import text_string_to_metric_families
-
-    scores: dict[str, int] = {}
-    found: dict[str, float] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if sample.name == SCORES:
-                bin_ = sample.labels["bin"]
-                scores[bin_] = scores.get(bin_, 0) + int(sample.value)
-            elif sample.name in {NON_FINITE, _STARTED}:
-                found[sample.name] = found.get(sample.name, 0) + sample.value
-    started = found.get(_STARTED)
-    return {
-        "scores": scores,
-        "non_finite": int(found.get(NON_FINITE, 0)),
-        "started": _moment(started) if started else "",
-    }
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-
-
 def _began(pid: int | None) -> str:
     try:
-        return _moment(psutil.Process(pid).create_time()) if pid else ""
+        return moment(psutil.Process(pid).create_time()) if pid else ""
     except psutil.Error:
         return ""
 

@@ -6,17 +6,21 @@ KServe's own inference route validates the body twice and logs on the way, which
 """
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
+import polars as pl
 from prometheus_client import Counter
 
-from mlcicd_assets.ml.artifact.scoring import Scorer, ScoringError
+from mlcicd_assets.ml.artifact.scoring import NonFiniteScore, Predictions, Scorer, ScoringError
 from mlcicd_assets.serving import protocol
+from mlcicd_assets.serving.prediction_log import Entry, PredictionLog, Role
 from mlcicd_assets.serving.protocol import RequestError
+from mlcicd_assets.serving.score_bins import binned
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -29,35 +33,59 @@ INLINE_BODY = 32 * 1024
 JSON = b"application/json"
 BINARY_HEADER = b"inference-header-content-length"
 REQUESTS = Counter("inference_requests", "By HTTP status.", ["model_name", "model_version", "code"])
+SCORES = Counter("prediction_scores", "Predicted rows by bin of the score.", ["bin", "role"])
+NON_FINITE = Counter("prediction_non_finite", "Requests whose score was no number.", ["role"])
 
 
 class InferenceService:
-    """One loaded model and its version: from the JSON of a request to the JSON of the response."""
+    """One loaded model and its version: from the JSON of a request to the JSON of the response.
 
-    def __init__(self, scorer: Scorer, model: str, version: int) -> None:
+    What it answers is counted by score, and recorded in the `log` where there is one.
+    """
+
+    def __init__(self, scorer: Scorer, model: str, version: int, log: PredictionLog | None = None) -> None:
         self.scorer = scorer
         self.model = model
         self.version = version
+        self.log = log
         self.inputs = list(scorer.inputs)
         self.outputs = protocol.output_names(scorer.signature)
 
     def infer(self, body: Mapping[str, Any], request_id: str) -> dict[str, Any]:
         """Score a request; raises RequestError when it cannot be read, ScoringError when not scored."""
+        return self._scored(body, request_id)[0]
+
+    def _scored(
+        self, body: Mapping[str, Any], request_id: str
+    ) -> tuple[dict[str, Any], pl.DataFrame, Predictions]:
         outputs = protocol.requested_outputs(body, self.outputs)
-        predictions = self.scorer.predict(protocol.decode(body, self.inputs))
+        records = protocol.decode(body, self.inputs)
+        predictions = self.scorer.predict(records)
         request_id = str(body.get("id") or request_id)
-        return protocol.respond(
+        response = protocol.respond(
             predictions, model=self.model, version=self.version, request_id=request_id, outputs=outputs
         )
+        return response, records, predictions
 
-    def answer(self, raw: bytes, request_id: str) -> tuple[int, bytes]:
-        """The status and body for a raw request; no fault of a request escapes."""
+    def answer(self, raw: bytes, request_id: str, role: Role = "live") -> tuple[int, bytes]:
+        """The status and body for a raw request, counted and recorded; no fault of a request escapes."""
+        at, began = time.time(), time.perf_counter()
         try:
-            return 200, orjson.dumps(self.infer(protocol.parse(raw), request_id))
+            body = protocol.parse(raw)
+            response, records, predictions = self._scored(body, request_id)
         except RequestError as error:
             return 400, orjson.dumps({"error": str(error)})
         except ScoringError as error:
+            if isinstance(error, NonFiniteScore):
+                NON_FINITE.labels(role).inc()
             return 500, orjson.dumps({"error": str(error)})
+        for bin_, rows in binned(predictions, self.scorer.signature.task).items():
+            SCORES.labels(bin_, role).inc(rows)
+        if self.log is not None:
+            own, seconds = body.get("id"), time.perf_counter() - began
+            client_id = None if own is None else str(own)
+            self.log.record(Entry(request_id, client_id, role, at, seconds, records, predictions))
+        return 200, orjson.dumps(response)
 
 
 class Application:
@@ -116,10 +144,13 @@ class Application:
         if refused := refusal(headers, len(raw)):
             return refused[0], _error(refused[1])
         request_id = headers.get(b"x-request-id", b"").decode("latin-1") or uuid.uuid4().hex
+        # The proxy names the host of a copy so: nobody sees the answer to it.
+        host = headers.get(b"host", b"").split(b":")[0]
+        role: Role = "shadow" if host.endswith(b"-shadow") else "live"
         if len(raw) <= INLINE_BODY:
-            return self._service.answer(raw, request_id)
+            return self._service.answer(raw, request_id, role)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._service.answer, raw, request_id)
+        return await loop.run_in_executor(self._threads, self._service.answer, raw, request_id, role)
 
     async def _send(self, send: Send, status: int, body: bytes) -> None:
         length = (b"content-length", str(len(body)).encode())

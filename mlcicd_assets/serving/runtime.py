@@ -6,6 +6,7 @@ when it is ready (`ready: …`) and when it will not serve (`refused: …`, exit
 
 import argparse
 import gc
+import json
 import logging
 import os
 import re
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mlcicd_assets.release.authorisation import Proofs
     from mlcicd_assets.release.signatories import Trust
     from mlcicd_assets.serving.application import App, InferenceService
+    from mlcicd_assets.serving.prediction_log import PredictionLog
 
 REFUSED = 78  # EX_CONFIG of sysexits: trying again changes nothing
 PORT_IN_USE = 75  # EX_TEMPFAIL: trying again may help
@@ -56,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         package = prove(args) if token is None else examine(args)
         service = load(package, args.model, args.model_version, threads=args.threads)
+        service.log = _prediction_log(args) if args.log else None
     except RefusedToServe as refused:
         listener.close()
         return _refuse(args, refused)
@@ -97,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--launched-at", type=_moment, help="when the approval had to be valid, ISO 8601; now by default")
     add("--host", default="127.0.0.1")
     add("--port", type=int, required=True)
+    add("--log", type=Path, help="JSON of what to record of its predictions; nothing without")
+    add("--log-folder", type=Path, help="where it is recorded")
+    add("--log-key", type=Path, help="the key that hashed columns are hashed with")
     add("--threads", type=_count, default=1, help="that one request may use")
     add("--cpus", type=_count, help="cores that the process may use; all by default")
     add("--memory-mb", type=float, help="10^6 bytes resident, beyond which the process ends itself")
@@ -235,6 +241,18 @@ def load(package: "Package", model: str, version: int, *, threads: int = 1) -> "
     return service
 
 
+def _prediction_log(args: argparse.Namespace) -> "PredictionLog":
+    from mlcicd_assets.serving.prediction_log import PredictionLog
+
+    about = {"environment": args.environment, "model": args.model, "version": args.model_version}
+    try:
+        settings = json.loads(_read(args.log))
+        key = _read(args.log_key) if args.log_key else None
+        return PredictionLog(args.log_folder, settings, key, **about)
+    except (ValueError, KeyError, TypeError) as error:
+        raise RefusedToServe(f"{args.log}: {error}") from error
+
+
 def _warm_up(service: "InferenceService") -> None:
     from mlcicd_assets.ml.artifact.scoring import ScoringError
     from mlcicd_assets.serving.protocol import example
@@ -270,7 +288,13 @@ def _run(service: "InferenceService", listener: socket.socket, token: bytes | No
     gc.freeze()
     host, port = listener.getsockname()[:2]
     _say(f"ready: {service.model} version {service.version} at http://{host}:{port}")
-    uvicorn.Server(config).run(sockets=[listener])
+    if service.log is not None:
+        service.log.start()
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        if service.log is not None:
+            service.log.close()
 
 
 if __name__ == "__main__":
