@@ -12,6 +12,7 @@ import dagster as dg
 from mlcicd_assets.assets.candidates import candidate, champion, registered_candidate
 from mlcicd_assets.assets.clearance import Waiting, authority_shown, clear, waiting_shown
 from mlcicd_assets.assets.expected import expected_failures
+from mlcicd_assets.assets.holdouts import require_fresh
 from mlcicd_assets.assets.lifecycle import mirror, require_unmoved
 from mlcicd_assets.assets.model_options import asset_options, remember_stage
 from mlcicd_assets.assets.releases import Answers, prepare, sample_answers
@@ -41,6 +42,8 @@ from resources.protocols import (
 
 # Patience with what takes no traffic: launching, routing, taking back.
 _LAUNCH_S = 120.0
+# Beyond a rollout's shortest time; one that waits longer for evidence is handed over.
+_SLACK_S = 15.0
 
 
 def deployment(lane: ModelLane) -> dg.AssetsDefinition:
@@ -74,7 +77,7 @@ def deployment(lane: ModelLane) -> dg.AssetsDefinition:
             require_unmoved(ledger, registry, model, version.version, actor)
             mirror(ledger, registry, model, actor)
             release = prepare(lane, registry, tracking, ledger, keys, version, "production", Path(scratch))
-            require_compared(release, keys, current)
+            require_compared(lane, lake, release, keys, current)
             try:
                 authorised = clear(lane, ledger, keys, release, datetime.now(UTC), actor)
             except Waiting as waits:
@@ -103,8 +106,10 @@ def deployment(lane: ModelLane) -> dg.AssetsDefinition:
     return _deployment
 
 
-def require_compared(release: Release, keys: Keys, current: ModelVersion | None) -> None:
-    """Refuse a version that was compared with another champion than today's; raises Failure."""
+def require_compared(
+    lane: ModelLane, lake: Lake, release: Release, keys: Keys, current: ModelVersion | None
+) -> None:
+    """Refuse a version compared with another champion than today's, or on old labels; raises Failure."""
     verdict = open_envelope(release.verdict.read_bytes(), keys.trusted_keys())
     compared = verdict.champion.version if verdict.champion else None
     serving = current.version if current else None
@@ -116,6 +121,8 @@ def require_compared(release: Release, keys: Keys, current: ModelVersion | None)
             f"materialize {release.model}/evaluation_report again",
             allow_retries=False,
         )
+    if serving != release.version:  # what serves already is only repaired
+        require_fresh(lane, lake, verdict)
 
 
 def roll_out(
@@ -148,7 +155,7 @@ def roll_out(
     if state.plan.total_s > limit:
         rollouts.run(patience_s=_LAUNCH_S, until=lambda now: not now.pending)
     else:
-        rollouts.run(patience_s=limit + _LAUNCH_S)
+        rollouts.run(patience_s=state.plan.total_s + _SLACK_S)
     return answers
 
 
