@@ -9,7 +9,10 @@ import polars as pl
 from mlcicd_assets.ml.declarations import ModelDeclaration
 from mlcicd_assets.ml.evaluation.curves import confusion, shapes
 from mlcicd_assets.ml.evaluation.evaluate import ChampionResult, Evaluation, GroupResult, ParityResult
+from mlcicd_assets.ml.evaluation.fairness import FairnessEvidence, measure_fairness
 from mlcicd_assets.ml.evaluation.metrics import measure
+from mlcicd_assets.ml.evaluation.plans import FairnessPlan
+from mlcicd_assets.ml.evaluation.reproducibility import Repeated
 from mlcicd_assets.ml.evaluation.serving_truths import ServingTruths, summarise_load
 from mlcicd_assets.ml.evaluation.skew import Skew
 from mlcicd_assets.ml.training.training_record import DataUsed, TrainingRecord
@@ -64,13 +67,23 @@ def record(**changes: Any) -> TrainingRecord:
     return TrainingRecord.model_validate({**fields, **changes})
 
 
+def fairness(*, skill: float = 1.0, **plan: Any) -> FairnessEvidence:
+    """What such a model does to young and old."""
+    labels, scores = labels_and_scores(skill=skill)
+    alarms = (scores >= 0.5).astype(np.int64)
+    return measure_fairness(labels, alarms, _ages(len(labels)), plan=FairnessPlan(**plan))
+
+
+def _ages(rows: int) -> pl.DataFrame:
+    return pl.DataFrame({"age": np.where(np.arange(rows) % 2 == 0, "young", "<old>")})
+
+
 def evaluation(
     *, skill: float = 1.0, champion_skill: float | None = None, protected: bool = False, **changes: Any
 ) -> Evaluation:
     """An evaluation of a model of some skill, beside a champion of another where one is given."""
     labels, scores = labels_and_scores(skill=skill)
-    ages = pl.DataFrame({"age": np.where(np.arange(len(labels)) % 2 == 0, "young", "<old>")})
-    measured = measure(labels, scores, 0.5, protected=ages if protected else None)
+    measured = measure(labels, scores, 0.5, protected=_ages(len(labels)) if protected else None)
     fields: dict[str, Any] = {
         "model": "shop_risk",
         "digest": DIGEST,
@@ -85,6 +98,7 @@ def evaluation(
         "champion": None if champion_skill is None else champion(champion_skill),
         "training": record(),
         "serving": serving(),
+        "reproducibility": repeated(),
     }
     return Evaluation.model_validate({**fields, **changes})
 
@@ -100,6 +114,20 @@ def serving(**changes: Any) -> ServingTruths:
         "skew": Skew(rows=200, max_difference=1.2e-7),
     }
     return ServingTruths.model_validate({**fields, **changes})
+
+
+def repeated(**changes: Any) -> Repeated:
+    """A training that gave the same package again."""
+    fields: dict[str, Any] = {
+        "digest": DIGEST,
+        "again": DIGEST,
+        "rows": 2_000,
+        "trained_on": 9_000,
+        "sampled": False,
+        "difference": 0.0,
+        "tolerance": 0.0,
+    }
+    return Repeated.model_validate({**fields, **changes})
 
 
 def champion(skill: float, **changes: Any) -> ChampionResult:

@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 
 from mlcicd_assets.ml.evaluation.calibration import calibration_error
+from mlcicd_assets.ml.evaluation.group_rates import MISSING, measure_groups
 from mlcicd_assets.ml.evaluation.metrics_multiclass import MULTICLASS_METRICS
 from mlcicd_assets.ml.evaluation.metrics_regression import REGRESSION_METRICS
+from mlcicd_assets.ml.evaluation.plans import MIN_GROUP
 from mlcicd_assets.ml.tasks import TASKS, Task
 
 # Of a binary model: name -> whether more is better
@@ -36,15 +38,22 @@ _BY_TASK: Mapping[Task, Mapping[str, bool]] = {
     "multiclass": MULTICLASS_METRICS,
     "regression": REGRESSION_METRICS,
 }
+# Resamples of them are biased (bins, medians, groups), so no interval is claimed for them.
+WITHOUT_INTERVAL = frozenset({"ece", "equal_opportunity_gap", "median_absolute_error"})
 
-# A group's recall counts from this many positives on: at a recall of 0.7 its standard error is then 8 points.
-# Smaller groups are reported, never gated.
-MIN_GROUP_POSITIVES = 30
+# Of positives, from which a group's recall counts where nothing else is declared.
+MIN_GROUP_POSITIVES = MIN_GROUP
+RECALL = "true_positive_rate"
 
 
 def metrics_of(task: Task) -> Mapping[str, bool]:
     """The metrics of a task: name -> whether more is better; a name means the same direction everywhere."""
     return _BY_TASK[task]
+
+
+def comparable_metrics(task: Task) -> dict[str, bool]:
+    """The metrics that a champion can be compared on: those that have an interval."""
+    return {name: more for name, more in metrics_of(task).items() if name not in WITHOUT_INTERVAL}
 
 
 def all_metrics() -> dict[str, bool]:
@@ -165,30 +174,18 @@ def group_recalls(labels: np.ndarray, alarms: np.ndarray, protected: pl.DataFram
 
 
 def _groups(labels: np.ndarray, alarms: np.ndarray, column: pl.Series) -> list[Group]:
-    values = column.cast(pl.String).fill_null("(missing)").alias("value")
-    counts = (
-        pl.DataFrame([values, pl.Series("positive", labels)])
-        .group_by("value")
-        .agg(rows=pl.len(), positives=pl.col("positive").sum())
-        .sort("value")
-    )
-    recalls = _recalls(values.to_numpy()[labels == 1], alarms[labels == 1])
+    texts = column.cast(pl.String).fill_null(MISSING)
     return [
-        Group(column.name, value, rows, positives, recalls.get(value), positives >= MIN_GROUP_POSITIVES)
-        for value, rows, positives in counts.iter_rows()
+        Group(
+            column.name,
+            group.value,
+            group.rows,
+            group.positives,
+            group.rates[RECALL].value if RECALL in group.rates else None,
+            group.enough(RECALL, MIN_GROUP_POSITIVES),
+        )
+        for group in measure_groups(labels, alarms, texts, "binary")
     ]
-
-
-def _recalls(values: np.ndarray, alarms: np.ndarray) -> dict[str, float]:
-    # Positives alone: the true-positive rate needs no others, and MetricFrame takes seconds for 30,000 rows.
-    from fairlearn.metrics import MetricFrame, true_positive_rate
-
-    if len(values) == 0:
-        return {}
-    table = MetricFrame(
-        metrics=true_positive_rate, y_true=np.ones_like(alarms), y_pred=alarms, sensitive_features=values
-    ).by_group
-    return {str(value): float(recall) for value, recall in table.items()}
 
 
 def equal_opportunity_gap(groups: Sequence[Group], columns: Sequence[str]) -> float | None:

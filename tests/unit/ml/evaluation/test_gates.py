@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mlcicd_assets.ml.evaluation.evaluate import Evaluation, ParityResult
 from mlcicd_assets.ml.evaluation.gates import CHAMPION, PARITY, GateResult, decide, required
 from mlcicd_assets.ml.evaluation.metrics import METRICS
-from tests.fakes.evaluations import champion, declaration, evaluation
+from tests.fakes.evaluations import champion, declaration, evaluation, fairness
 
 EVALUATION = evaluation()
 CHAMPION_OF_OLD = champion(1.0)
@@ -126,9 +126,13 @@ def test_a_gap_without_groups_says_what_it_needs() -> None:
     model = declaration(gates={"equal_opportunity_gap": "<= 0.2"})
 
     assert "no protected columns" in judged("equal_opportunity_gap", model, EVALUATION).message
-    measured = evaluation(protected=True)
-    few = measured.model_copy(update={"metrics": {**measured.metrics, "equal_opportunity_gap": None}})
-    assert "age=young: " in judged("equal_opportunity_gap", model, few).message
+    measured = evaluation(protected=True, fairness=fairness(minimum=1_000))
+    few = judged("equal_opportunity_gap", model, measured)
+    assert not few.passed
+    assert "age: two groups need 1000 positives (there are <old>: " in few.message
+    enough = judged("equal_opportunity_gap", model, evaluation(fairness=fairness()))
+    assert enough.passed
+    assert "95% interval" in enough.message
 
 
 @pytest.mark.parametrize(
