@@ -10,6 +10,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from mlcicd_assets.assets.lifecycle import mirror
 from mlcicd_assets.cli.app import app
 from mlcicd_assets.cli.session import Session
 from mlcicd_assets.ml.artifact.package import Package
@@ -84,13 +85,16 @@ class World:
             action="trained",
             model=MODEL,
             actor="test",
+            digest=made.digest,
         )
         return run.id
 
     def registered(self, **changes: Any) -> ModelVersion:
         run = self.trained(**changes)
         version = self.registry.register(MODEL, self.made.digest, run, {})
-        self.registry.set_alias(MODEL, "challenger", version.version)
+        about = {"actor": "test", "version": version.version, "digest": version.digest}
+        self.ledger.append("registered", MODEL, **about)
+        mirror(self.ledger, self.registry, MODEL, "test")
         return version
 
     def champion(self, **changes: Any) -> ModelVersion:
@@ -105,7 +109,7 @@ class World:
             version=version.version,
             digest=version.digest,
         )
-        self.registry.set_alias(MODEL, "champion", version.version)
+        mirror(self.ledger, self.registry, MODEL, "test")
         self.serving.start()
         folder = self.registry.fetch(MODEL, version.version, self.folder / "fetched")
         release = Release(

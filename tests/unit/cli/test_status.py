@@ -48,7 +48,7 @@ def test_a_champion_that_serves(world: Any, mlcicd: Any) -> None:
     assert model["champion"] == 1
     assert model["serves_champion"]
     assert model["candidate"]["verdict"] == "passed"
-    assert model["versions"][0]["aliases"] == ["challenger", "champion"]
+    assert model["versions"][0]["aliases"] == ["champion"]
     assert report["serving"]["addresses"]["production"] == world.serving.address
     assert [data["name"] for data in report["datasets"]] == ["orders"]
 
