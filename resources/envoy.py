@@ -152,9 +152,10 @@ def _canary(folder: str, backend: Backend) -> dict[str, Any]:
             "max_ejection_time": "10s",
             "max_ejection_percent": 100,
         },
-        # With panic, an ejected canary would get its requests all the same. With the default window, a worker
-        # learns up to a second late who is healthy: that another version can stand in, or that one failed.
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}, "update_merge_window": "0s"},
+        # Panic (asking the unhealthy as well) only when nobody is left: with anybody healthy to stand in, an
+        # ejected canary gets no request. With the default window, a worker learns up to a second late who is
+        # healthy: that another version can stand in, or that one failed.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 1}, "update_merge_window": "0s"},
         "circuit_breakers": {"thresholds": [{"max_retries": 1024}]},
     }
 

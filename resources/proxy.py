@@ -141,6 +141,13 @@ class Proxy:
 
         self.wait(healthy, f"Envoy does not find {cluster} healthy")
 
+    def await_host(self, cluster: str, port: int) -> None:
+        """Wait until one server of a cluster has passed a health check; raises ResourceError."""
+        self.wait(
+            lambda: self.hosts().get(cluster, {}).get(port, HostCounts()).healthy,
+            f"Envoy does not find {cluster} healthy at port {port}",
+        )
+
     def await_idle(self, backend: Backend, *, patience_s: float) -> None:
         """Wait until no request is under way to a version's server; raises ResourceError."""
         self.wait(

@@ -120,6 +120,7 @@ class LocalServing:
         self._supervisor.start(self._programs(state))
         self._await_proxy(proxy)
         self._servers.await_settled(state.servers)
+        self._await_stand_ins(state)
         return state
 
     def _revive(self, state: State) -> bool:
@@ -136,7 +137,16 @@ class LocalServing:
         for environment in state.ports:
             self._publish_routes(state, environment)
         self._servers.await_settled(state.servers)
+        self._await_stand_ins(state)
         return True
+
+    def _await_stand_ins(self, state: State) -> None:
+        """Wait until who stands in for a canary can, where it runs: else users see the next fault."""
+        for server in state.servers:
+            for port in state.ports_of(server)[1:]:
+                relied_on = next(other for other in state.servers if other.port == port)
+                if self._servers.is_ready(relied_on):
+                    self._proxy(state).await_host(server.backend.canary, port)
 
     def _take_down(self) -> None:
         if self._supervisor.is_running():

@@ -10,11 +10,13 @@ import json
 import logging
 import os
 import re
+import signal
 import socket
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -253,6 +255,26 @@ def _prediction_log(args: argparse.Namespace) -> "PredictionLog":
         raise RefusedToServe(f"{args.log}: {error}") from error
 
 
+@contextmanager
+def _recording(log: "PredictionLog | None") -> Iterator[None]:
+    """Write the log while the block runs, and its rest before the process ends by SIGTERM."""
+    if log is None:
+        yield
+        return
+    told: list[int] = []
+    # uvicorn drains at SIGTERM and then sends it again to the handler that it found: the default would end
+    # the process right there.
+    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    log.start()
+    try:
+        yield
+    finally:
+        log.close()
+    if told:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+
+
 def _warm_up(service: "InferenceService") -> None:
     from mlcicd_assets.ml.artifact.scoring import ScoringError
     from mlcicd_assets.serving.protocol import example
@@ -288,13 +310,8 @@ def _run(service: "InferenceService", listener: socket.socket, token: bytes | No
     gc.freeze()
     host, port = listener.getsockname()[:2]
     _say(f"ready: {service.model} version {service.version} at http://{host}:{port}")
-    if service.log is not None:
-        service.log.start()
-    try:
+    with _recording(service.log):
         uvicorn.Server(config).run(sockets=[listener])
-    finally:
-        if service.log is not None:
-            service.log.close()
 
 
 if __name__ == "__main__":
