@@ -7,11 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from mlcicd_assets.ml.artifact.onnx_export import OPSET, ExportError, convert
+from mlcicd_assets.ml.artifact.onnx_export import (
+    IR,
+    MATRIX,
+    OPSET,
+    ExportError,
+    concatenated,
+    convert,
+    unify,
+)
 from mlcicd_assets.ml.artifact.package import Feature
-
-_IR = 10  # ONNX Runtime since 1.18 reads it
-_MATRIX = "matrix"
 
 
 def network_of(estimator: Any) -> Any | None:
@@ -42,41 +47,20 @@ def _before(estimator: Any, features: Sequence[Feature]) -> Any:
 
     if hasattr(estimator, "steps") and len(estimator.steps) > 1:
         graph = convert(estimator[:-1], features)
-        graph.ir_version = _IR
-        _raise_operators(graph)
+        unify(graph)
         source = graph.graph.output[0].name
         del graph.graph.output[:]
         graph.graph.node.append(
-            helper.make_node("Cast", [source], [_MATRIX], name="to_matrix", to=TensorProto.FLOAT)
+            helper.make_node("Cast", [source], [MATRIX], name="to_matrix", to=TensorProto.FLOAT)
         )
-        graph.graph.output.append(_matrix())
+        graph.graph.output.append(helper.make_tensor_value_info(MATRIX, TensorProto.FLOAT, [None, None]))
         return graph
     text = [feature.name for feature in features if feature.dtype != "Float32"]
     if text:
         raise ExportError(
             f"a network takes numbers only, not {', '.join(text)}; encode text before it in a Pipeline"
         )
-    inputs = [
-        helper.make_tensor_value_info(feature.name, TensorProto.FLOAT, [None, 1]) for feature in features
-    ]
-    node = helper.make_node(
-        "Concat", [feature.name for feature in features], [_MATRIX], axis=1, name="together"
-    )
-    graph = helper.make_graph([node], "before", inputs, [_matrix()])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR)
-
-
-def _raise_operators(model: Any) -> None:
-    # skl2onnx was asked for OPSET, and declares the oldest set that has its operators: the same as in OPSET.
-    for entry in model.opset_import:
-        if entry.domain == "":
-            entry.version = OPSET
-
-
-def _matrix() -> Any:
-    from onnx import TensorProto, helper
-
-    return helper.make_tensor_value_info(_MATRIX, TensorProto.FLOAT, [None, None])
+    return concatenated(features)
 
 
 def _exported(network: Any) -> Any:
@@ -108,7 +92,7 @@ def _exported(network: Any) -> Any:
     if program is None:
         raise ExportError(f"{type(module).__name__}: torch.onnx gave nothing; use operations that it exports")
     found = program.model_proto
-    found.ir_version = _IR
+    found.ir_version = IR
     _forget_origins(found)
     return found
 
