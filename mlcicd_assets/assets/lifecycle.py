@@ -4,8 +4,6 @@ Only release code calls `mirror`, and only after the ledger's line was written; 
 done by the next call. `require_unmoved` keeps a version whose alias was moved by hand away from traffic.
 """
 
-import dagster as dg
-
 from mlcicd_assets.release.history import ALIAS_BY_HAND, ALIAS_MOVED
 from mlcicd_assets.release.lifecycle import ALIASES, Deviation, Standing, deviations, mirrored, standing
 from resources.protocols import Ledger, Registry
@@ -85,6 +83,8 @@ def note_moved(ledger: Ledger, deviation: Deviation, actor: str) -> None:
 
 def require_unmoved(ledger: Ledger, registry: Registry, model: str, version: int, actor: str) -> None:
     """Refuse a version that carries an alias which a hand gave it; raises Failure, and writes it down."""
+    import dagster as dg  # here, so that the command line can look without it
+
     by_hand = [one for one in moved(ledger, registry, model) if one.by_hand]
     for one in by_hand:
         note_moved(ledger, one, actor)

@@ -9,17 +9,25 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlcicd_assets.release.approval import Approval, authorise_approval, needed
+from mlcicd_assets.release.approval import needed
+from mlcicd_assets.release.authorisation import (
+    Authorised,
+    Proofs,
+    authorise_artifact,
+    authorise_production,
+)
 from mlcicd_assets.release.envelope import Refused
 from mlcicd_assets.release.run_files import (
     APPROVAL,
+    OVERRIDE,
     PACKAGE,
     VERDICT,
     Candidate,
     candidate_pointer,
     champion_pointer,
 )
-from mlcicd_assets.release.verdict import Verdict, authorise, open_envelope
+from mlcicd_assets.release.signatories import Trust
+from mlcicd_assets.release.verdict import Verdict, open_envelope
 from resources.protocols import Ledger, ModelVersion, Release
 
 if TYPE_CHECKING:
@@ -36,6 +44,12 @@ class Fetched:
     folder: Path
     verdict: bytes
     approval: bytes | None
+    override: bytes | None = None
+
+    @property
+    def proofs(self) -> Proofs:
+        """As they are proven."""
+        return Proofs(self.verdict, self.approval, self.override)
 
     @property
     def package(self) -> Path:
@@ -67,6 +81,7 @@ def fetched(session: "Session", version: ModelVersion) -> Iterator[Fetched]:
             folder=folder,
             verdict=verdict.read_bytes() if verdict.is_file() else b"",
             approval=run_file(session, version.run_id, APPROVAL, folder),
+            override=run_file(session, version.run_id, OVERRIDE, folder),
         )
 
 
@@ -87,15 +102,26 @@ def prove_package(found: Fetched) -> "Package":
         raise Refused(str(error)) from error
 
 
-def prove_verdict(session: "Session", found: Fetched, *, gates: Mapping[str, str] | None = None) -> Verdict:
-    """Verify the signature and that all gates passed, `gates` (name: bound) among them; raises Refused."""
-    return authorise(
-        found.verdict,
-        session.keys.trusted_keys(),
+def trust(session: "Session") -> Trust:
+    """The pipeline's keys and the people's, as they are trusted now."""
+    return Trust(session.keys.trusted_keys(), session.keys.approvers())
+
+
+def prove_verdict(
+    session: "Session", found: Fetched, *, gates: Mapping[str, str] | None = None, at: datetime | None = None
+) -> Verdict:
+    """Verify the signature and that all gates passed, `gates` (name: bound) among them; raises Refused.
+
+    A gate may have failed that an override waived, as it was valid at the moment `at` (now by default).
+    """
+    return authorise_artifact(
+        found.proofs,
+        trust(session),
         model=found.version.model,
         digest=found.version.digest,
+        now=at or session.now(),
         required_gates=gates,
-    )
+    ).verdict
 
 
 def todays_gates(lane: "ModelLane") -> dict[str, str]:
@@ -105,12 +131,13 @@ def todays_gates(lane: "ModelLane") -> dict[str, str]:
     return required(lane.model)
 
 
-def prove_approval(session: "Session", verdict: Verdict, found: Fetched, at: datetime) -> Approval | None:
-    """Verify the approval as it had to be valid at a moment; None where none is needed. Raises Refused."""
-    return authorise_approval(
-        found.approval,
-        session.keys.trusted_keys(),
-        verdict=verdict,
+def prove_production(session: "Session", found: Fetched, at: datetime) -> Authorised:
+    """Verify all that production asks for, as it had to be valid at a moment; raises Refused."""
+    return authorise_production(
+        found.proofs,
+        trust(session),
+        model=found.version.model,
+        digest=found.version.digest,
         version=found.version.version,
         now=at,
     )

@@ -95,6 +95,7 @@ def _model(session: Session, lane: "ModelLane", serving: "ServingStatus") -> Rep
         "versions": [_version(version) for version in versions],
         "champion": champion,
         "production": {str(version): share for version, share in routes.items()},
+        "moved_aliases": _moved(session, name, versions),
         "serves_champion": champion is not None and routes == {champion: 100},
         "rollout": rollout_report(session, name),
         "servers": [
@@ -109,6 +110,14 @@ def _model(session: Session, lane: "ModelLane", serving: "ServingStatus") -> Rep
             if server.model == name
         ],
     }
+
+
+def _moved(session: Session, model: str, versions: list["ModelVersion"]) -> list[str]:
+    """The registry's aliases that do not stand where the ledger says."""
+    from mlcicd_assets.release.lifecycle import deviations
+
+    aliases = {alias: version.version for version in versions for alias in version.aliases}
+    return [str(one) for one in deviations(session.ledger.entries(model), model, aliases)]
 
 
 def _version(version: "ModelVersion") -> Report:
@@ -149,7 +158,7 @@ def _candidate(session: Session, model: str, versions: list["ModelVersion"]) -> 
 
 
 def _approval(session: Session, verdict: "Verdict", version: "ModelVersion | None") -> str:
-    from mlcicd_assets.cli.proofs import awaits_person, fetched, prove_approval
+    from mlcicd_assets.cli.proofs import awaits_person, fetched, prove_production
     from mlcicd_assets.release.envelope import Refused
 
     if not awaits_person(verdict):
@@ -157,13 +166,16 @@ def _approval(session: Session, verdict: "Verdict", version: "ModelVersion | Non
     if version is None:
         return "needed once registered"
     with fetched(session, version) as found:
-        if found.approval is None:
+        if found.approval is None and found.override is None:
             return "pending"
         try:
-            approval = prove_approval(session, verdict, found, session.now())
+            proven = prove_production(session, found, session.now())
         except Refused as refused:
             return f"refused: {refused}"
-    return f"approved by {approval.by} until {approval.expires}" if approval else "not needed"
+    if proven.approval:
+        return f"approved by {proven.approval.by} until {proven.approval.expires}"
+    used = proven.override
+    return f"OVERRIDDEN by {used.by}: {used.reason}" if used else "not needed"
 
 
 # -- for people -----------------------------------------------------------------------------------------
@@ -223,6 +235,7 @@ def _model_lines(model: Report) -> list[str]:
     if model["candidate"] and model["candidate"]["approval"] != "not needed":
         lines.append(f"approval: {model['candidate']['approval']}")
     lines.append(_champion_line(model))
+    lines += [f"{told}; put back with: mlcicd repair {model['name']}" for told in model["moved_aliases"]]
     if model["rollout"] is not None:
         head, *more = rollout_lines(model["rollout"])
         lines += [head, *(f"  {line}" for line in more)]

@@ -100,22 +100,29 @@ class _Proof:
     def verdict(self) -> str:
         from mlcicd_assets.cli.proofs import prove_verdict, signer, todays_gates
 
-        proven = prove_verdict(self.session, self.found, gates=todays_gates(self.lane))
+        proven = prove_verdict(self.session, self.found, gates=todays_gates(self.lane), at=self.promoted_at())
         self.proven = proven
+        failed = [gate.name for gate in proven.gates if not gate.passed]
+        if failed:
+            return f"OVERRIDDEN: {', '.join(failed)} failed and a signed override waives it"
         return f"all {len(proven.gates)} gates passed, signed by key {signer(self.found.verdict)[:16]}"
 
     def approval(self) -> str:
-        from mlcicd_assets.cli.proofs import prove_approval
+        from mlcicd_assets.cli.proofs import prove_production
 
         if self.proven is None:
             raise RuntimeError("the approval is proven after the verdict")
-        promoted = self._promotion()
+        found = prove_production(self.session, self.found, self.promoted_at())
+        if found.approval is not None:
+            return f"by {found.approval.by} at {found.approval.at}: {found.approval.reason}"
+        if found.override is not None and self.proven.policy.required:
+            return f"OVERRIDDEN by {found.override.by} at {found.override.at}: {found.override.reason}"
+        return f"not needed (risk {self.proven.risk})"
+
+    def promoted_at(self) -> datetime:
         # An approval limits when a version may be promoted, not how long it then serves.
-        at = datetime.fromisoformat(promoted.at) if promoted else self.session.now()
-        approval = prove_approval(self.session, self.proven, self.found, at)
-        if approval is None:
-            return f"not needed (risk {self.proven.risk})"
-        return f"by {approval.by} at {approval.at}: {approval.reason}"
+        promoted = self._promotion()
+        return datetime.fromisoformat(promoted.at) if promoted else self.session.now()
 
     def ledger(self) -> str:
         from mlcicd_assets.cli.proofs import champion_version
