@@ -16,7 +16,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mlcicd_assets.ml.evaluation.spreads import Judged, Sampling, spreads
+from mlcicd_assets.ml.evaluation.slices import Scored
+from mlcicd_assets.ml.evaluation.spreads import Sampling, spreads
 from mlcicd_assets.ml.evaluation.target import Target
 
 ROWS, RESAMPLES, REPEATS, NAIVE = 100_000, 1_000, 3, 10
@@ -72,7 +73,9 @@ def errors(simulations: int) -> None:
         for seed in range(simulations):
             labels, mine, theirs = holdout(rows, 1_000 + seed, share=0.2)
             found = spreads(
-                labels, Judged(TARGET, mine), Judged(TARGET, theirs), Sampling(resamples=400, seed=seed)
+                Scored(TARGET, labels, mine),
+                Scored(TARGET, labels, theirs),
+                Sampling(resamples=400, seed=seed),
             )
             for name in FIVE:
                 low, high = found[name].difference or (0.0, 0.0)
@@ -85,10 +88,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--errors", type=int, default=0, metavar="N", help="simulated holdouts of each size")
     given = parser.parse_args(arguments)
     labels, mine, theirs = holdout(ROWS, 0)
-    models = Judged(TARGET, mine), Judged(TARGET, theirs)
+    models = Scored(TARGET, labels, mine), Scored(TARGET, labels, theirs)
     how = Sampling(resamples=RESAMPLES)
-    found = spreads(labels, *models, how)
-    taken = [seconds(lambda: spreads(labels, *models, how)) for _ in range(REPEATS)]
+    found = spreads(*models, how)
+    taken = [seconds(lambda: spreads(*models, how)) for _ in range(REPEATS)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     wall, cpu = (statistics.median(one) for one in zip(*taken, strict=True))
     naive(labels, mine, theirs, 1)  # imports

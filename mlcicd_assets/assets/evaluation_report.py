@@ -11,11 +11,13 @@ import dagster as dg
 import polars as pl
 
 from mlcicd_assets.assets.candidates import candidate, champion
+from mlcicd_assets.assets.examined_shown import examined_shown
 from mlcicd_assets.assets.expected import expected_failures
-from mlcicd_assets.assets.holdouts import holdout_records, holdout_sample
+from mlcicd_assets.assets.holdouts import RecentHoldout, holdout_records, holdout_sample, recent_holdout
 from mlcicd_assets.assets.model_options import asset_options
 from mlcicd_assets.assets.proofs import declared_policy
 from mlcicd_assets.assets.recording import remember, require_unrefused
+from mlcicd_assets.assets.reproduction import repeated
 from mlcicd_assets.assets.serving_shown import serving_shown
 from mlcicd_assets.ml.artifact.package import Package, PackageError, read_package
 from mlcicd_assets.ml.artifact.parity import align
@@ -82,8 +84,8 @@ def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
         with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
             folder = Path(scratch)
             current = champion(ledger, registry, model)
-            opponent = _opponent(registry, current, folder / "champion")
-            evaluation = measure(lane, lake, tracking, serving, trained, opponent, folder)
+            opponent = _opponent(registry, tracking, current, folder / "champion")
+            evaluation, read = measure(lane, lake, tracking, serving, trained, opponent, folder)
             gates = decide(lane.model, evaluation)
             verdict = verdict_of(lane, evaluation, gates, trained.run_id, datetime.now(UTC))
             page = render_evaluation(evaluation, gates)
@@ -103,6 +105,7 @@ def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
             inputs={
                 f"{model}/trained_model": trained.digest,
                 "champion": current.digest if current else "none",
+                **read,
             },
             content=_content(evaluation, gates),
             seconds=time.perf_counter() - started,
@@ -116,13 +119,19 @@ def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
     return _evaluation_report
 
 
-def _opponent(registry: Registry, current: ModelVersion | None, folder: Path) -> Champion | None:
+def _opponent(
+    registry: Registry, tracking: Tracking, current: ModelVersion | None, folder: Path
+) -> Champion | None:
     """The champion's package; one that cannot be had is told to the gate, which then fails closed."""
     if current is None:
         return None
     try:
         place = registry.fetch(current.model, current.version, folder) / PACKAGE
-        return Champion(current.version, current.digest, read_package(place, expected=current.digest))
+        learned = TrainingRecord.model_validate_json(
+            tracking.fetch(current.run_id, TRAINING, folder).read_bytes()
+        )
+        package = read_package(place, expected=current.digest)
+        return Champion(current.version, current.digest, package, learned_until=learned.train[1])
     except (ResourceError, PackageError) as error:
         return Champion(current.version, current.digest, None, str(error))
 
@@ -135,16 +144,27 @@ def measure(
     trained: Candidate,
     opponent: Champion | None,
     folder: Path,
-) -> Evaluation:
-    """Fetch what a run trained, measure it on its holdout, and then on the server that would serve it."""
+) -> tuple[Evaluation, dict[str, str]]:
+    """Fetch what a run trained, measure it on the newest labels, and then on the server that would serve it.
+
+    Also the features that were read, by the names that records use.
+    """
     run_id = trained.run_id
     package = read_package(tracking.fetch(run_id, PACKAGE, folder), expected=trained.digest)
     record = TrainingRecord.model_validate_json(tracking.fetch(run_id, TRAINING, folder).read_bytes())
     holdout = pl.read_parquet(tracking.fetch(run_id, HOLDOUT, folder))
-    evaluation = score(lane, lake, package, record, holdout, opponent)
+    recent = recent_holdout(lane, lake, learned_until(record, opponent))
+    evaluation = score(lane, lake, package, record, holdout, opponent, recent)
     sample = holdout_sample(lane, lake, package, record, holdout)
     truths = examine(serving, package, lane.model.serving, sample)
-    return evaluation.model_copy(update={"serving": truths})
+    again = repeated(lane, lake, package, record, holdout, folder) if lane.model.reproducible.gate else None
+    return evaluation.model_copy(update={"serving": truths, "reproducibility": again}), recent.inputs
+
+
+def learned_until(record: TrainingRecord, opponent: Champion | None) -> dict[str, datetime | None]:
+    """Until when each model's training window lasts; a champion that is the candidate itself counts once."""
+    rival = opponent if opponent and opponent.digest != record.digest else None
+    return {"challenger": record.train[1], "champion": rival.learned_until if rival else None}
 
 
 def score(
@@ -154,29 +174,38 @@ def score(
     record: TrainingRecord,
     holdout: pl.DataFrame,
     opponent: Champion | None,
+    recent: RecentHoldout | None = None,
 ) -> Evaluation:
-    """Score the raw records of a training's `holdout` (keys, label, `_score`) through both packages."""
+    """Score raw records through both packages: of the `recent` holdout, or of the training's own.
+
+    The training's `holdout` (keys, label, `_score`) is what the package is compared with scikit-learn on.
+    """
     dataset = lane.data.dataset
-    rows = holdout_records(lane, lake, record, holdout)
-    aligned = align(rows, holdout, dataset.keys)
+    trained = holdout_records(lane, lake, record, holdout)
+    own = align(trained, holdout, dataset.keys)
+    another = recent if recent and not recent.same_as(holdout) else None
+    rows = another.records(lane, lake) if another else trained
+    aligned = align(rows, another.rows, dataset.keys) if another else own
     protected = aligned.select(pl.col(f"_{name}").alias(name) for name in dataset.protected)
     return evaluate(
         package,
         rows,
         aligned[LABEL],
         training=record,
-        trained_scores=aligned["_score"].to_numpy(),
+        trained_scores=own["_score"].to_numpy(),
+        trained_records=trained if another else None,
         champion=opponent,
         protected=protected if dataset.protected else None,
         costs=lane.model.costs,
         plans=plans_of(lane.model),
+        holdout=recent.judged if recent else None,
     )
 
 
 def plans_of(model: ModelDeclaration) -> Plans:
     """How the declaration wants its model examined."""
     return Plans(
-        metric=model.champion.metric,
+        rule=model.champion,
         gates=tuple(model.gates),
         fairness=model.fairness,
         slices=model.slices,
@@ -201,14 +230,27 @@ def verdict_of(
         data=tuple(DataVersion.model_validate(used.model_dump()) for used in record.data),
         commit=record.commit,
         dirty=record.dirty,
-        holdout=Holdout(
-            start=record.holdout[0].isoformat(), end=record.holdout[1].isoformat(), rows=record.holdout_rows
-        ),
+        holdout=_holdout(evaluation),
         champion=ChampionVersion(version=opponent.version, digest=opponent.digest) if opponent else None,
         run_id=run_id,
         issued_at=now.isoformat(timespec="seconds"),
         author=" ".join(record.author.split()),
         approval=declared_policy(lane),
+    )
+
+
+def _holdout(evaluation: Evaluation) -> Holdout:
+    """What both were judged on: the window, its data versions, and until when labels were known."""
+    judged, record = evaluation.holdout, evaluation.training
+    if judged is None:
+        start, end = record.holdout
+        return Holdout(start=start.isoformat(), end=end.isoformat(), rows=record.holdout_rows)
+    return Holdout(
+        start=judged.start.isoformat(),
+        end=judged.end.isoformat(),
+        rows=judged.rows,
+        data=tuple(DataVersion.model_validate(used.model_dump()) for used in judged.data),
+        known_at=judged.known_at.isoformat(),
     )
 
 
@@ -224,9 +266,14 @@ def keep(
     for name, content in contents.items():
         (folder / name).write_bytes(content)
         tracking.store(run_id, folder / name, "")
-    told = {**evaluation.metrics, **serving_truths.values(evaluation.serving)}
+    told = {**evaluation.metrics, **serving_truths.values(evaluation.serving), **_named(evaluation)}
     measured = {name: value for name, value in told.items() if value is not None}
     tracking.log(run_id, metrics=measured)
+
+
+def _named(evaluation: Evaluation) -> dict[str, float | None]:
+    """Of the examined, what MLflow has a name for: `recall[carrier=AA]` is none."""
+    return {name: value for name, value in evaluation.examined.values().items() if "[" not in name}
 
 
 def _content(evaluation: Evaluation, gates: Sequence[GateResult]) -> str:
@@ -265,6 +312,8 @@ def _shown(
         "pictures": dg.MetadataValue.md(pictures),
         "report": dg.MetadataValue.path(link),
         **serving_shown(evaluation.serving),
+        **examined_shown(evaluation),
+        **({"trained again": evaluation.reproducibility.conclusion} if evaluation.reproducibility else {}),
         # As numbers, so that the UI plots them over time.
         **{f"metric/{name}": value for name, value in evaluation.metrics.items() if value is not None},
     }

@@ -9,12 +9,13 @@ import dagster as dg
 
 from mlcicd_assets.assets.candidates import candidate, prove_run
 from mlcicd_assets.assets.expected import expected_failures
+from mlcicd_assets.assets.holdouts import require_fresh
 from mlcicd_assets.assets.lifecycle import mirror, standing_of
 from mlcicd_assets.assets.model_options import asset_options, remember_stage
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release.authorisation import Authorised
 from mlcicd_assets.release.verdict import Verdict
-from resources.protocols import Keys, Ledger, ModelVersion, Records, Registry, Tracking
+from resources.protocols import Keys, Lake, Ledger, ModelVersion, Records, Registry, Tracking
 
 
 def registered_model(lane: ModelLane) -> dg.AssetsDefinition:
@@ -28,6 +29,7 @@ def registered_model(lane: ModelLane) -> dg.AssetsDefinition:
     @expected_failures()
     def _registered_model(
         context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
         tracking: dg.ResourceParam[Tracking],
         registry: dg.ResourceParam[Registry],
         ledger: dg.ResourceParam[Ledger],
@@ -39,6 +41,7 @@ def registered_model(lane: ModelLane) -> dg.AssetsDefinition:
         with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
             proven = prove_run(lane, tracking, keys, trained, Path(scratch))
         verdict = proven.verdict
+        require_fresh(lane, lake, verdict)
         version = registry.register(model, trained.digest, trained.run_id, _lineage(lane, verdict))
         actor = f"run {context.run_id}"
         mirror(ledger, registry, model, actor)

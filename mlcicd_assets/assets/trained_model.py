@@ -4,7 +4,6 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,17 @@ from mlcicd_assets.assets.metering import metered
 from mlcicd_assets.assets.model_options import asset_options
 from mlcicd_assets.assets.recording import remember, require_unrefused
 from mlcicd_assets.assets.tuning import search, shown
+from mlcicd_assets.assets.windows import late_column, windows_now
 from mlcicd_assets.ml.artifact.keeping import kept
 from mlcicd_assets.ml.artifact.package import Package
 from mlcicd_assets.ml.artifact.packaging import package_model
-from mlcicd_assets.ml.catalogue import DataLane, ModelLane, read_reference
+from mlcicd_assets.ml.catalogue import ModelLane, read_reference
 from mlcicd_assets.ml.data.contract_schema import nullable_columns
-from mlcicd_assets.ml.data.feature_table import ARRIVES, LABEL, TIME, model_columns
-from mlcicd_assets.ml.periods import end_of, overlapping
-from mlcicd_assets.ml.training.environment import capture
+from mlcicd_assets.ml.data.feature_table import LABEL, TIME, model_columns
 from mlcicd_assets.ml.training.cost import described, metrics_of
+from mlcicd_assets.ml.training.environment import capture
 from mlcicd_assets.ml.training.fitting import Trained, apply, new_estimator, scores, train
-from mlcicd_assets.ml.training.splits import NotEnoughData, Split, choose_windows, rows_of
+from mlcicd_assets.ml.training.splits import Split, rows_of
 from mlcicd_assets.ml.training.training_record import DataUsed, TrainingRecord, used_contents, windows
 from mlcicd_assets.ml.training.tuning_record import TuningRecord
 from mlcicd_assets.ml.user_code import load_function, load_object
@@ -109,7 +108,7 @@ def trained_model(lane: ModelLane) -> dg.AssetsDefinition:
         )
         return dg.MaterializeResult(
             metadata={**_shown(made, tracking.url(run.id)), **described(meter.cost, lane.model.rates)},
-            data_version=dg.DataVersion(made.package.digest)
+            data_version=dg.DataVersion(made.package.digest),
         )
 
     return _trained_model
@@ -146,13 +145,9 @@ def gather(
     table = lane.data.table("features")
     tables = _versions(lane, lake, at or {})
     version = tables[table]
-    stored = lake.versions(table)
-    moment = datetime.fromisoformat(as_of) if as_of else _newest(lane.data, lake, list(stored))
-    late = ARRIVES if lane.data.dataset.label and lane.data.dataset.label.arrives else None
-    about = [TIME, LABEL, *([late] if late else [])]
-    rows = lake.scan(table, version=version)
-    split = choose_windows(rows.select(about), lane.model, as_of=moment, arrives=late)
-    used = _used(lane.data, [key for key in stored if key is not None], split)
+    known = windows_now(lane, lake, as_of=as_of, version=version)
+    split, late = known.split, late_column(lane.data)
+    used = known.partitions(split.train.start, split.holdout.end)
     chosen = lake.scan(table, partitions=used, version=version)
     order = [TIME, *(f"_{key}" for key in lane.data.dataset.keys)]
     return Material(
@@ -162,7 +157,7 @@ def gather(
         rows_of(chosen, split.holdout, as_of=split.as_of, arrives=late).sort(order).collect(),
         [
             *(
-                DataUsed(table=table, partition=key, version=version, content=stored[key].content)
+                DataUsed(table=table, partition=key, version=version, content=known.contents[key])
                 for key in (used if used is not None else [None])
             ),
             *(_lookup(lake, name, tables[name]) for name in _lookups(lane)),
@@ -184,23 +179,6 @@ def _lookups(lane: ModelLane) -> list[str]:
 def _lookup(lake: Lake, table: str, version: int) -> DataUsed:
     """A reference table that travels in the package, whole."""
     return DataUsed(table=table, partition=None, version=version, content=lake.versions(table)[None].content)
-
-
-def _newest(data: DataLane, lake: Lake, keys: list[str | None]) -> datetime:
-    known = [key for key in keys if key is not None]
-    if known and data.dataset.partitions != "dynamic":  # keys without a span
-        return end_of(data.dataset.partitions, max(known))
-    newest = lake.scan(data.table("features")).select(pl.col(TIME).max()).collect().item()
-    if not isinstance(newest, datetime):
-        raise NotEnoughData(f"{data.table('features')} has no rows; land records and materialize it first")
-    return newest + timedelta(microseconds=1)  # so that the last record lies before it too
-
-
-def _used(data: DataLane, keys: list[str], split: Split) -> list[str] | None:
-    if data.dataset.partitions == "none":
-        return None
-    start, end = (moment.replace(tzinfo=None) for moment in (split.train.start, split.holdout.end))
-    return overlapping(data.dataset.partitions, keys, start, end)
 
 
 def make(

@@ -158,24 +158,34 @@ class _Assessment:
         return upstream.content if upstream else None
 
     def _arrived(self, place: Place, record: Materialization) -> str:
-        """A partition that came after a model was trained, and belongs to its training window."""
+        """A partition that came after a model was trained or judged, and belongs to the window of that."""
         owner, stage = place[0].split("/")
-        if stage != MODEL_STAGES[0]:
+        if stage not in MODEL_STAGES[:2]:
             return ""
-        table = self._learned(owner).table("features")
+        data = self._learned(owner)
+        table = data.table("features")
         used = {name.partition("@")[2] for name in record.inputs if name.startswith(f"{table}@")}
         new = (
             partition
-            for _, partition in self._upstream(place)
-            if used and partition and partition not in used and not self._seen(table, partition, record)
+            for partition in self._window(data, record)
+            if used
+            and partition
+            and partition not in used
+            and not self._seen(stage, table, partition, record)
         )
         first = next(new, None)
         return f"{table}@{first} is new" if first else ""
 
-    def _seen(self, table: str, partition: str, trained: Materialization) -> bool:
-        """Whether a partition was there when the model was trained: too few of its labels were known."""
+    def _seen(self, stage: str, table: str, partition: str, record: Materialization) -> bool:
+        """Whether a partition was there when the model was trained: too few of its labels were known.
+
+        An evaluation names every partition that was there, used or not; and one that has no features yet
+        reaches it through the training.
+        """
         made = self.known.get((table, partition))
-        return made is not None and made.at <= trained.at
+        if stage == MODEL_STAGES[0]:
+            return made is not None and made.at <= record.at
+        return made is None or made.at < record.at
 
     def _upstream(self, place: Place) -> list[Place]:
         owner, stage = place[0].split("/")

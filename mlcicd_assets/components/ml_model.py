@@ -12,6 +12,8 @@ from mlcicd_assets.assets.monitoring_report import monitoring_report
 from mlcicd_assets.assets.registered_model import registered_model
 from mlcicd_assets.assets.staging_deployment import staging_deployment
 from mlcicd_assets.assets.trained_model import trained_model
+from mlcicd_assets.automation.reproduction import reproduce_schedules
+from mlcicd_assets.checks.freshness import champion_fresh
 from mlcicd_assets.checks.leakage import holdout_unseen
 from mlcicd_assets.checks.lifecycle import aliases_follow_ledger, released_without_override
 from mlcicd_assets.checks.model import model_gates
@@ -60,5 +62,14 @@ def model_definitions(lane: ModelLane) -> dg.Definitions:
             deployment(lane),
             monitoring_report(lane),
         ],
-        asset_checks=[holdout_unseen(lane), model_gates(lane), staging_tests(lane), serves_champion(lane), aliases_follow_ledger(lane), released_without_override(lane)],
+        asset_checks=[
+            holdout_unseen(lane),
+            model_gates(lane),
+            champion_fresh(lane),
+            staging_tests(lane),
+            serves_champion(lane),
+            aliases_follow_ledger(lane),
+            released_without_override(lane),
+        ],
+        schedules=reproduce_schedules(lane),
     )

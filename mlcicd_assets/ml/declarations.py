@@ -11,14 +11,17 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from mlcicd_assets.ml.declared import BoundText, Declaration, DurationText, Name, Reference
+from mlcicd_assets.ml.evaluation.champion_rule import ChampionRule
 from mlcicd_assets.ml.evaluation.costs import Costs
 from mlcicd_assets.ml.evaluation.plans import FairnessPlan, RobustnessPlan, SlicePlan
 from mlcicd_assets.ml.evaluation.serving_declaration import Serving
 from mlcicd_assets.ml.governance import ApprovalRule, DataRetention, Retention
+from mlcicd_assets.ml.prediction_logging import PredictionLog, Treatment
 from mlcicd_assets.ml.rollouts import Rollout
 from mlcicd_assets.ml.tasks import LabelKind, Task
 from mlcicd_assets.ml.thresholds import parse_duration
 from mlcicd_assets.ml.training.cost import Rates
+from mlcicd_assets.ml.training.repetition import Repetition
 from mlcicd_assets.ml.training.tune import Tune
 from mlcicd_assets.ml.watches import Watches
 
@@ -143,6 +146,10 @@ class DatasetDeclaration(Declaration):
         default_factory=list, description="Columns known only after the event: never features."
     )
     protected: list[Name] = Field(default_factory=list, description="Attributes for fairness, not features.")
+    personal: dict[Name, Treatment] = Field(
+        default_factory=dict,
+        description="Columns about persons: {email: hash, name: omit} in what servers record of predictions.",
+    )
     references: dict[str, str] = Field(
         default_factory=dict, description="Referential integrity: {tailnum: planes.tailnum}."
     )
@@ -222,13 +229,6 @@ class DatasetDeclaration(Declaration):
         return [*label, *(column for column in self.after_event if column not in label)]
 
 
-class ChampionRule(Declaration):
-    """What a challenger must show against the champion."""
-
-    metric: str = Field(description="The metric on which both are compared.")
-    non_inferiority: float = Field(default=0.0, ge=0, description="How much worse is still as good.")
-
-
 class ModelDeclaration(Declaration):
     """From features to production, and the gates between."""
 
@@ -265,9 +265,13 @@ class ModelDeclaration(Declaration):
     retention: Retention = Retention()
     rollout: Rollout = Rollout()
     serving: Serving = Serving()
+    log: PredictionLog | None = Field(
+        default=PredictionLog(), description="What a server records of its predictions; null for nothing."
+    )
     rates: Rates | None = Field(
         default=None, description="What an hour costs, for the cost of a training in money: see Rates."
     )
+    reproducible: Repetition = Repetition()
     tune: Tune | None = Field(default=None, description="How parameters are searched: see Tuning.")
     trusted_types: list[str] | None = Field(
         default=None,
@@ -278,7 +282,7 @@ class ModelDeclaration(Declaration):
     @model_validator(mode="after")
     def _known_gates(self) -> "ModelDeclaration":
         from mlcicd_assets.ml.evaluation.gate_names import gate_bound, gate_problem
-        from mlcicd_assets.ml.evaluation.metrics import metrics_of
+        from mlcicd_assets.ml.evaluation.metrics import comparable_metrics, metrics_of
 
         known = metrics_of(self.task)
         of = f"of a {self.task} model it is one of:"
@@ -286,9 +290,12 @@ class ModelDeclaration(Declaration):
             if problem := gate_problem(gate, self.task):
                 raise ValueError(f"gates: {problem}")
             gate_bound(gate, bound, self.rates)
-        if self.champion.metric not in known:
-            said = f"{of} {', '.join(sorted(known))}"
-            raise ValueError(f"champion.metric {self.champion.metric!r} is no metric; {said}")
+        compared = comparable_metrics(self.task)
+        for metric in self.champion.margins:
+            if metric not in compared:
+                what = "has no interval, so it cannot be compared" if metric in known else "is no metric"
+                said = f"{of} {', '.join(sorted(compared))}"
+                raise ValueError(f"champion: {metric!r} {what}; {said}")
         if self.robustness.metric and self.robustness.metric not in known:
             said = f"{of} {', '.join(sorted(known))}"
             raise ValueError(f"robustness.metric {self.robustness.metric!r} is no metric; {said}")
@@ -302,7 +309,7 @@ class ModelDeclaration(Declaration):
             raise ValueError("'imbalance' is about classes: a regression model has none; leave it out")
         if self.costs and self.costs.problem(self.task):
             raise ValueError(self.costs.problem(self.task))
-        if not self.costs and "expected_cost" in (*self.gates, self.champion.metric):
+        if not self.costs and "expected_cost" in (*self.gates, *self.champion.margins):
             raise ValueError(
                 "expected_cost needs 'costs', for example {false_positive: 1, false_negative: 20}"
             )

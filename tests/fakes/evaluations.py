@@ -1,12 +1,14 @@
 """Evaluations made of numbers, without training anything, for whoever decides on them or shows them."""
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from mlcicd_assets.ml.declarations import ModelDeclaration
+from mlcicd_assets.ml.evaluation.champion_rule import ChampionRule
 from mlcicd_assets.ml.evaluation.curves import confusion, shapes
 from mlcicd_assets.ml.evaluation.evaluate import ChampionResult, Evaluation, GroupResult, ParityResult
 from mlcicd_assets.ml.evaluation.fairness import FairnessEvidence, measure_fairness
@@ -14,7 +16,10 @@ from mlcicd_assets.ml.evaluation.metrics import measure
 from mlcicd_assets.ml.evaluation.plans import FairnessPlan
 from mlcicd_assets.ml.evaluation.reproducibility import Repeated
 from mlcicd_assets.ml.evaluation.serving_truths import ServingTruths, summarise_load
+from mlcicd_assets.ml.evaluation.significance import Significance, judge
 from mlcicd_assets.ml.evaluation.skew import Skew
+from mlcicd_assets.ml.evaluation.slices import Scored
+from mlcicd_assets.ml.evaluation.target import Target
 from mlcicd_assets.ml.training.training_record import DataUsed, TrainingRecord
 
 DIGEST = "ab" * 32
@@ -97,10 +102,26 @@ def evaluation(
         "parity": ParityResult(rows=len(labels), max_difference=2.1e-7, label_flips=0),
         "champion": None if champion_skill is None else champion(champion_skill),
         "training": record(),
+        "significance": significance(skill, champion_skill),
         "serving": serving(),
         "reproducibility": repeated(),
     }
     return Evaluation.model_validate({**fields, **changes})
+
+
+@cache
+def significance(skill: float, champion_skill: float | None) -> Significance:
+    """The intervals of the `evaluation` with these skills."""
+    target, (labels, mine) = Target("binary"), labels_and_scores(skill=skill)
+    theirs = None if champion_skill is None else labels_and_scores(skill=champion_skill)[1]
+    return judge(
+        Scored(target, labels, mine),
+        None if theirs is None else Scored(target, labels, theirs),
+        metrics=measure(labels, mine, 0.5).metrics,
+        champion={} if theirs is None else measure(labels, theirs, 0.5).metrics,
+        rule=ChampionRule(metric="roc_auc", non_inferiority=0.01, resamples=200),
+        seed=0,
+    )
 
 
 def serving(**changes: Any) -> ServingTruths:

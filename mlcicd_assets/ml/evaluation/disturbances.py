@@ -22,7 +22,8 @@ from mlcicd_assets.ml.evaluation.perturbations import (
 from mlcicd_assets.ml.evaluation.plans import RobustnessPlan
 from mlcicd_assets.ml.evaluation.proportions import critical
 from mlcicd_assets.ml.evaluation.slice_metrics import slice_metric
-from mlcicd_assets.ml.evaluation.spreads import Judged, Sampling, spreads
+from mlcicd_assets.ml.evaluation.slices import Scored
+from mlcicd_assets.ml.evaluation.spreads import Sampling, spreads
 from mlcicd_assets.ml.evaluation.target import Target
 
 CONFIDENCE = 0.95
@@ -170,8 +171,8 @@ class Laboratory:
             drawn = bootstrap(ranked, rows=len(self.truth), resamples=_RESAMPLES, seed=self.seed)
             low, high = np.quantile(drawn[0][0] - drawn[1][0], how.ends)
             return float(low), float(high)
-        pair = Judged(self.target, self.clean), Judged(self.target, scores)
-        found = spreads(self.truth, *pair, how).get(self.metric)
+        pair = (Scored(self.target, self.truth, one) for one in (self.clean, scores))
+        found = spreads(*pair, how).get(self.metric)
         return found.difference if found else None
 
     def order(self) -> list[Disturbance]:

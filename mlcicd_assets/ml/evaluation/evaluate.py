@@ -1,6 +1,7 @@
 """The evaluation: challenger and champion on the same holdout, each through its own package."""
 
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 
 import numpy as np
 import polars as pl
@@ -14,8 +15,11 @@ from mlcicd_assets.ml.evaluation.curves import Confusion, Shapes, confusion, sha
 from mlcicd_assets.ml.evaluation.evidence import Evidence
 from mlcicd_assets.ml.evaluation.examination import Examined, Plans, examine_holdout
 from mlcicd_assets.ml.evaluation.fairness import FairnessEvidence
+from mlcicd_assets.ml.evaluation.judged_holdout import JudgedHoldout
+from mlcicd_assets.ml.evaluation.reproducibility import Repeated
 from mlcicd_assets.ml.evaluation.robustness import RobustnessEvidence
 from mlcicd_assets.ml.evaluation.serving_truths import ServingTruths
+from mlcicd_assets.ml.evaluation.significance import Significance, judge
 from mlcicd_assets.ml.evaluation.slices import Scored, SlicesEvidence
 from mlcicd_assets.ml.evaluation.target import Target, TargetError
 from mlcicd_assets.ml.tasks import Task
@@ -79,7 +83,10 @@ class Evaluation(Evidence):
     parity: ParityResult
     champion: ChampionResult | None
     training: TrainingRecord
+    holdout: JudgedHoldout | None = None  # None: the training's own
+    significance: Significance | None = None
     serving: ServingTruths | None = None
+    reproducibility: Repeated | None = None
     fairness: FairnessEvidence | None = None
     slices: SlicesEvidence | None = None
     robustness: RobustnessEvidence | None = None
@@ -98,6 +105,7 @@ class Champion:
     digest: str
     package: Package | None
     problem: str = ""
+    learned_until: datetime | None = None  # the end of its training window
 
 
 def evaluate(
@@ -107,27 +115,32 @@ def evaluate(
     *,
     training: TrainingRecord,
     trained_scores: np.ndarray,
+    trained_records: pl.DataFrame | None = None,
     champion: Champion | None = None,
     protected: pl.DataFrame | None = None,
     costs: Costs | None = None,
     plans: Plans | None = None,
+    holdout: JudgedHoldout | None = None,
 ) -> Evaluation:
     """Score raw, validated holdout `records` through the packages and measure both.
 
-    `labels`, `trained_scores` (the estimator's own: see `fitting.scores`) and `protected` belong to the same
-    rows in the same order. A champion that cannot be scored is an outcome, not an error: its `problem` says
-    why. Raises EvaluationError when the rows do not fit together, ScoringError when the challenger's package
-    cannot score them.
+    `labels` and `protected` belong to the same rows in the same order; `trained_scores` (the estimator's
+    own: see `fitting.scores`) to `trained_records`, where the training's holdout is another than `records`.
+    A champion that cannot be scored is an outcome, not an error: its `problem` says why. With `plans`
+    significance, fairness, slices and robustness are measured too. Raises EvaluationError when the rows or
+    the plans do not fit, ScoringError when the challenger's package cannot score them.
     """
-    _check_rows(package, records, labels, training, trained_scores, protected)
+    own = records if trained_records is None else trained_records
+    _check_rows(package, records, labels, training, own, trained_scores, protected)
     learned = Target.of(package.signature, costs)
     target, truth = _target(learned, labels, package.signature.model)
     scorer = Scorer.load(package)
     predictions = scorer.predict(records)
     served = target.scores(predictions, learned.classes)
     measured = target.measure(truth, served, protected=protected)
+    again = predictions if trained_records is None else scorer.predict(trained_records)
     parity = compare_scores(
-        learned.scores(predictions), trained_scores, learned.threshold if learned.task == "binary" else None
+        learned.scores(again), trained_scores, learned.threshold if learned.task == "binary" else None
     )
     opponent, theirs = _champion(champion, target, records, truth, protected) if champion else (None, None)
     mine = Scored(target, truth, served)
@@ -155,6 +168,8 @@ def evaluate(
         ),
         champion=opponent,
         training=training,
+        holdout=holdout,
+        significance=_significance(plans, mine, measured.metrics, theirs, opponent) if plans else None,
         **dict(examined),
     )
 
@@ -173,30 +188,52 @@ def _examined(
         raise EvaluationError(f"{scorer.signature.model}: {error}") from error
 
 
+def _significance(
+    plans: Plans,
+    mine: Scored,
+    metrics: dict[str, float | None],
+    theirs: Scored | None,
+    champion: ChampionResult | None,
+) -> Significance:
+    return judge(
+        mine,
+        theirs,
+        metrics=metrics,
+        champion=champion.metrics if champion else {},
+        rule=plans.rule,
+        seed=plans.seed,
+    )
+
+
 def _check_rows(
     package: Package,
     records: pl.DataFrame,
     labels: pl.Series,
     training: TrainingRecord,
+    trained_records: pl.DataFrame,
     trained_scores: np.ndarray,
     protected: pl.DataFrame | None,
 ) -> None:
     name = package.signature.model
     if package.digest != training.digest:
         raise EvaluationError(f"{name}: the training record is about {training.digest}, not {package.digest}")
-    counts = {
+    judged = {
         "records": records.height,
         "labels": labels.len(),
-        "scores": len(trained_scores),
         "protected rows": records.height if protected is None else protected.height,
+    }
+    trained = {
+        "records of the training's holdout": trained_records.height,
+        "scores": len(trained_scores),
         "rows in the training record": training.holdout_rows,
     }
-    if len(set(counts.values())) != 1:
-        said = ", ".join(f"{count} {what}" for what, count in counts.items())
-        raise EvaluationError(
-            f"{name}: the holdout does not fit together: {said}; "
-            "its data has changed since training: materialize the model again"
-        )
+    for counts in (judged, trained):
+        if len(set(counts.values())) != 1:
+            said = ", ".join(f"{count} {what}" for what, count in counts.items())
+            raise EvaluationError(
+                f"{name}: the holdout does not fit together: {said}; "
+                "its data has changed since training: materialize the model again"
+            )
 
 
 def _target(learned: Target, labels: pl.Series, model: str) -> tuple[Target, np.ndarray]:

@@ -8,6 +8,7 @@ import polars as pl
 
 from mlcicd_assets.ml.artifact.scoring import Scorer
 from mlcicd_assets.ml.evaluation import fairness, robustness, slices
+from mlcicd_assets.ml.evaluation.champion_rule import ChampionRule
 from mlcicd_assets.ml.evaluation.evidence import Evidence
 from mlcicd_assets.ml.evaluation.fairness import FairnessEvidence, measure_fairness
 from mlcicd_assets.ml.evaluation.metrics import metrics_of
@@ -22,12 +23,17 @@ from mlcicd_assets.ml.tasks import Task
 class Plans:
     """How a model is examined; `gates` are all that are declared, of which those on slices count here."""
 
-    metric: str
+    rule: ChampionRule
     gates: tuple[str, ...] = ()
     fairness: FairnessPlan = field(default_factory=FairnessPlan)
     slices: SlicePlan = field(default_factory=SlicePlan)
     robustness: RobustnessPlan = field(default_factory=RobustnessPlan)
     seed: int = 0
+
+    @property
+    def metric(self) -> str:
+        """The one that models are compared on."""
+        return self.rule.metric
 
 
 class Examined(Evidence):

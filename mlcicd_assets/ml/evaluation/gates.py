@@ -10,8 +10,9 @@ from mlcicd_assets.ml.evaluation import serving_truths
 from mlcicd_assets.ml.evaluation.evaluate import Evaluation
 from mlcicd_assets.ml.evaluation.examination import Examined, examined_gates, explanation
 from mlcicd_assets.ml.evaluation.gate_names import gate_bound
-from mlcicd_assets.ml.evaluation.metrics import metrics_of
+from mlcicd_assets.ml.evaluation.reproducibility import GATE as REPRODUCIBLE
 from mlcicd_assets.ml.evaluation.serving_truths import ServingTruths
+from mlcicd_assets.ml.evaluation.significance import PASSING, in_words
 from mlcicd_assets.ml.thresholds import Bound
 from mlcicd_assets.ml.training import cost
 
@@ -33,19 +34,31 @@ class GateResult:
 
 def required(declaration: ModelDeclaration) -> dict[str, str]:
     """Every gate of a model and its bound: the declared lines, then those that always stand."""
-    margin = declaration.champion.non_inferiority
+    rule, again = declaration.champion, declaration.reproducible
     return {
         **{name: bound.strip() for name, bound in declaration.gates.items()},
         PARITY: f"<= {TOLERANCE:g}",
         serving_truths.SKEW: serving_truths.SKEW_BOUND,
-        # In the direction of better: a log loss that falls by 0.01 is a gain of 0.01.
-        CHAMPION: f">= {-margin!r}" if margin else ">= 0",
+        **({REPRODUCIBLE: f"<= {again.tolerance:g}"} if again.gate else {}),
+        CHAMPION: _no_worse_by(rule.non_inferiority),
+        **{not_worse(metric): _no_worse_by(margin) for metric, margin in rule.also.items()},
     }
 
 
+def not_worse(metric: str) -> str:
+    """The gate on a further metric of the comparison with the champion."""
+    return f"{metric}_not_worse"
+
+
+def _no_worse_by(margin: float) -> str:
+    """The bound on the lower end of the gain's interval; a log loss that falls by 0.01 is a gain of 0.01."""
+    return f">= {-margin!r}" if margin else ">= 0"
+
+
 def replayable(declaration: ModelDeclaration) -> dict[str, str]:
-    """Those of `required` that need no server, so that history can answer them."""
-    return {name: bound for name, bound in required(declaration).items() if name not in serving_truths.GATES}
+    """Those of `required` that need neither a server nor a second training: history can answer them."""
+    live = {*serving_truths.GATES, REPRODUCIBLE}
+    return {name: bound for name, bound in required(declaration).items() if name not in live}
 
 
 def decide(declaration: ModelDeclaration, evaluation: Evaluation) -> list[GateResult]:
@@ -62,10 +75,15 @@ def _judge(declaration: ModelDeclaration, evaluation: Evaluation, name: str, bou
     if evaluation.task != declaration.task:
         said = f"the evaluation is of a {evaluation.task} model, the declaration says {declaration.task}: "
         return GateResult(name, None, bound, False, f"{said}materialize trained_model again")
-    if name == CHAMPION:
-        return _against_champion(declaration, evaluation, bound)
+    compared = {CHAMPION: declaration.champion.metric} | {
+        not_worse(one): one for one in declaration.champion.also
+    }
+    if name in compared:
+        return _against_champion(evaluation, name, compared[name], bound)
     if name == PARITY:
         return _parity(evaluation, bound)
+    if name == REPRODUCIBLE:
+        return _repeated(evaluation, bound)
     if name in serving_truths.GATES:
         value = serving_truths.values(evaluation.serving).get(name)
         return _served(name, value, bound, evaluation.serving)
@@ -88,13 +106,6 @@ def _served(name: str, value: float | None, bound: str, truths: ServingTruths | 
     if name != serving_truths.SKEW or result.passed or not where:
         return result
     return replace(result, message=f"{result.message}; {where}")
-
-
-def _examined(examined: Examined, name: str, bound: str) -> GateResult:
-    value, said = examined.values().get(name), explanation(examined, name)
-    if value is None or math.isnan(value):
-        return GateResult(name, None, bound, False, f"{name} is missing: {said}")
-    return _bounded(name, value, bound, f" ({said})")
 
 
 def _cost(declaration: ModelDeclaration, evaluation: Evaluation, name: str, bound: str) -> GateResult:
@@ -129,27 +140,55 @@ def _parity(evaluation: Evaluation, bound: str) -> GateResult:
     if parity.max_difference is None or parity.rows == 0:
         reason = "a score is no number" if parity.rows else "no rows were compared"
         return GateResult(PARITY, None, bound, False, f"{PARITY} is missing: {reason}")
-    more = f" ({parity.label_flips} of {parity.rows} classes differ)"
+    more = f" ({parity.label_flips} of {parity.rows} classes differ{_engine(evaluation)})"
     return _bounded(PARITY, parity.max_difference, bound, more)
 
 
-def _against_champion(declaration: ModelDeclaration, evaluation: Evaluation, bound: str) -> GateResult:
-    champion, metric = evaluation.champion, declaration.champion.metric
+def _engine(evaluation: Evaluation) -> str:
+    by_skops = evaluation.training.engine == "skops"
+    return "; served by scikit-learn through skops, not ONNX" if by_skops else ""
+
+
+def _repeated(evaluation: Evaluation, bound: str) -> GateResult:
+    found = evaluation.reproducibility
+    if found is None:
+        missing = "the training was not repeated; materialize evaluation_report again"
+        return GateResult(REPRODUCIBLE, None, bound, False, missing)
+    remedy = "" if found.passed else "; was code changed since? Materialize trained_model again"
+    # Of the same bytes nothing differs, whatever the rounding of an estimator that uses many threads.
+    value = 0.0 if found.exact else found.difference
+    passed = found.passed and value is not None and Bound.parse(bound).admits(value)
+    said = f"the training again, on {found.trained_on} rows: {found.conclusion}{remedy}"
+    return GateResult(REPRODUCIBLE, value, bound, passed, said)
+
+
+def _examined(examined: Examined, name: str, bound: str) -> GateResult:
+    value, behind = examined.values().get(name), explanation(examined, name)
+    if value is None or math.isnan(value):
+        return GateResult(name, None, bound, False, f"{name} is missing: {behind}")
+    result = _bounded(name, value, bound)
+    return replace(result, message=f"{result.message}: {behind}" if behind else result.message)
+
+
+def _against_champion(evaluation: Evaluation, name: str, metric: str, bound: str) -> GateResult:
+    champion = evaluation.champion
     if champion is None:
-        return GateResult(CHAMPION, None, bound, True, "first release: there is no champion to compare with")
+        return GateResult(name, None, bound, True, "first release: there is no champion to compare with")
     named = f"champion version {champion.version}"
     if champion.problem:
-        return GateResult(
-            CHAMPION, None, bound, False, f"{named} could not be scored on this holdout: {champion.problem}"
-        )
-    mine, theirs = evaluation.metrics.get(metric), champion.metrics.get(metric)
-    if mine is None or theirs is None or math.isnan(mine) or math.isnan(theirs):
-        whose = "the challenger's" if mine is None or math.isnan(mine) else f"the {named}'s"
-        return GateResult(CHAMPION, None, bound, False, f"{whose} {metric} is missing on this holdout")
-    gain = mine - theirs if metrics_of(declaration.task)[metric] else theirs - mine
-    passed = Bound.parse(bound).admits(gain)
-    message = (
-        f"{metric} is {mine:.4g}, {named} has {theirs:.4g} on the same holdout: "
-        f"a gain of {gain:+.4g}, {_said(passed, bound)}"
-    )
-    return GateResult(CHAMPION, gain, bound, passed, message)
+        problem = f"{named} could not be scored on this holdout: {champion.problem}"
+        return GateResult(name, None, bound, False, problem)
+    if evaluation.significance is None:
+        missing = "the evaluation has no intervals; materialize evaluation_report again"
+        return GateResult(name, None, bound, False, missing)
+    found = evaluation.significance.of(metric)
+    if found is None or found.gain_low is None:
+        why = found.reason if found else "the evaluation does not have it"
+        missing = f"not enough evidence: {metric} cannot be compared with {named}: {why}"
+        return GateResult(name, None, bound, False, missing)
+    # Both, so that a bound which was changed after the evaluation is not passed by its verdict.
+    passed = found.verdict in PASSING and Bound.parse(bound).admits(found.gain_low)
+    message = in_words(found, evaluation.significance, named)
+    if not passed and found.verdict in PASSING:
+        message = f"{message}, but the lower end of the gain must be {bound}"
+    return GateResult(name, found.gain_low, bound, passed, message)

@@ -10,6 +10,10 @@ from mlcicd_assets.ml.evaluation.evidence import Evidence
 GATE = "reproducible"
 
 
+class ReproductionError(ValueError):
+    """A version that cannot be trained again; says what is gone and where to get it."""
+
+
 class Repeated(Evidence):
     """A training done again from its recorded inputs.
 
@@ -39,6 +43,19 @@ class Repeated(Evidence):
         """The same digest, or scores within a tolerance that was declared."""
         near = self.difference is not None and 0 < self.tolerance >= self.difference
         return not self.problem and (self.exact or near)
+
+    @property
+    def conclusion(self) -> str:
+        """The result in one sentence."""
+        if self.problem:
+            return f"the two trainings could not be compared: {self.problem}"
+        if self.exact:
+            return f"the same package, byte for byte ({self.digest[:12]})"
+        allowed = f"{self.tolerance:g} is allowed" if self.tolerance else "no tolerance is declared"
+        return (
+            f"another package ({self.again[:12]} instead of {self.digest[:12]}): scores differ by "
+            f"{self.difference:.3g} at most on {self.rows} rows, and {allowed}"
+        )
 
 
 def compare(

@@ -21,18 +21,17 @@ import numpy as np
 from mlcicd_assets.ml.evaluation.champion_rule import ChampionRule
 from mlcicd_assets.ml.evaluation.counts import mcnemar
 from mlcicd_assets.ml.evaluation.evidence import Evidence
-from mlcicd_assets.ml.evaluation.metrics import metrics_of
-from mlcicd_assets.ml.evaluation.spreads import Judged, Sampling, Spread, spreads
-from mlcicd_assets.ml.tasks import Task
+from mlcicd_assets.ml.evaluation.metrics import WITHOUT_INTERVAL, metrics_of
+from mlcicd_assets.ml.evaluation.slices import Scored
+from mlcicd_assets.ml.evaluation.spreads import Sampling, Spread, spreads
 
 Verdict = Literal["better", "non_inferior", "worse", "inconclusive"]
+PASSING = ("better", "non_inferior")
 # Of the power with which `rows_needed` would decide.
 POWER = 0.8
 # Below these an interval is a guess: of each class where one counts by itself, and of numbers.
 MIN_OF_EACH_CLASS = 10
 MIN_VALUES = 30
-# Their resamples are biased (bins, medians, groups), so no interval is claimed for them.
-WITHOUT_INTERVAL = frozenset({"ece", "equal_opportunity_gap", "median_absolute_error"})
 _MACRO = frozenset({"balanced_accuracy", "f1_macro", "roc_auc_ovr"})
 
 Metrics = Mapping[str, float | None]
@@ -77,15 +76,9 @@ class Significance(Evidence):
         return next((one for one in self.metrics if one.metric == metric), None)
 
 
-def comparable_metrics(task: Task) -> dict[str, bool]:
-    """The metrics that a champion can be compared on: those that have an interval."""
-    return {name: more for name, more in metrics_of(task).items() if name not in WITHOUT_INTERVAL}
-
-
 def judge(
-    truth: np.ndarray,
-    mine: Judged,
-    theirs: Judged | None,
+    mine: Scored,
+    theirs: Scored | None,
     *,
     metrics: Metrics,
     champion: Metrics,
@@ -97,14 +90,15 @@ def judge(
     `metrics` and `champion` are the values as measured on the same rows. A holdout too small to say anything
     is an outcome: its verdict is inconclusive, and the reason is named.
     """
+    truth = mine.truth
     how = Sampling(rule.confidence, rule.resamples, seed)
     known = [one for one in (mine, theirs) if one is not None]
     sound = len(truth) > 0 and all(np.isfinite(one.scores).all() for one in known)
-    found = spreads(truth, mine, theirs, how) if sound and not _lacking("", truth, mine) else {}
+    found = spreads(mine, theirs, how) if sound and not _lacking("", mine) else {}
     task = mine.target.task
     evidence = []
     for name, more in metrics_of(task).items():
-        lacking = _lacking(name, truth, mine)
+        lacking = _lacking(name, mine)
         values = metrics.get(name), champion.get(name) if theirs else None
         evidence.append(
             _evidence(
@@ -126,7 +120,7 @@ def judge(
         resamples=rule.resamples,
         seed=seed,
         rows=len(truth),
-        classes=_classes(truth, mine),
+        classes=_classes(mine),
         verdict=together([one for one in evidence if one.decides], rule) if theirs else None,
         metrics=evidence,
     )
@@ -140,6 +134,33 @@ def together(evidence: list[MetricEvidence], rule: ChampionRule) -> Verdict:
         if blocking in verdicts:
             return blocking
     return verdicts[0]
+
+
+def in_words(one: MetricEvidence, of: Significance, champion: str) -> str:
+    """What was found about one metric, for people, and what would decide it."""
+    if one.value is None or one.champion is None or one.gain is None:
+        return f"not enough evidence: {one.reason}"
+    found = (
+        f"{one.metric} is {one.value:.4g}, {champion} has {one.champion:.4g} on the same {of.rows:,} rows: "
+        f"a gain of {one.gain:+.4g} ({100 * of.confidence:.4g} % interval {one.gain_low:+.4g} to "
+        f"{one.gain_high:+.4g}, {one.method})"
+    )
+    margin = f"the margin of {one.margin:g}" if one.margin else "0"
+    said = {
+        "better": "better: {}",
+        "non_inferior": f"not worse by more than {one.margin:g}: {{}}",
+        "worse": f"worse: {{}}, wholly below 0 and not above {margin}; the champion stays",
+        "inconclusive": f"not enough evidence: {{}} reaches below {margin} and above 0",
+    }
+    told = said[one.verdict or "inconclusive"].format(found)
+    if one.verdict != "inconclusive":
+        return told
+    if one.rows_needed is None:
+        return f"{told}; no number of rows decides a gain of {one.gain:+.4g}: declare a margin"
+    return (
+        f"{told}; about {one.rows_needed:,} rows like these would decide (with a power of {POWER:.0%}, if "
+        "the true gain is the one seen): declare a longer holdout or a wider margin, or wait for labels"
+    )
 
 
 def decide_one(low: float, high: float, margin: float) -> Verdict:
@@ -229,12 +250,12 @@ def _with_mcnemar(one: MetricEvidence, p_value: float, rule: ChampionRule) -> Me
     return one.model_copy(update={"p_value": p_value, "verdict": "non_inferior" if unproven else one.verdict})
 
 
-def _lacking(name: str, truth: np.ndarray, mine: Judged) -> str:
+def _lacking(name: str, mine: Scored) -> str:
     """What the holdout lacks for an interval of this metric (without a name: of any); empty when nothing."""
     if mine.target.task == "regression":
-        few = len(truth) < MIN_VALUES
-        return f"the holdout has {len(truth)} rows, an interval needs {MIN_VALUES}" if few else ""
-    counts = _classes(truth, mine)
+        few = len(mine.truth) < MIN_VALUES
+        return f"the holdout has {len(mine.truth)} rows, an interval needs {MIN_VALUES}" if few else ""
+    counts = _classes(mine)
     poor = {name_: rows for name_, rows in counts.items() if rows < MIN_OF_EACH_CLASS}
     every = mine.target.task == "binary" or name in _MACRO
     if not poor or (not every and len(counts) - len(poor) >= 2):
@@ -243,10 +264,10 @@ def _lacking(name: str, truth: np.ndarray, mine: Judged) -> str:
     return f"the holdout has {said}; an interval needs {MIN_OF_EACH_CLASS} of each"
 
 
-def _classes(truth: np.ndarray, mine: Judged) -> dict[str, int]:
+def _classes(mine: Scored) -> dict[str, int]:
     if mine.target.task == "regression":
         return {}
-    counts = np.bincount(truth, minlength=len(mine.target.classes))
+    counts = np.bincount(mine.truth, minlength=len(mine.target.classes))
     return {str(name): int(rows) for name, rows in zip(mine.target.classes, counts, strict=True)}
 
 

@@ -14,21 +14,13 @@ import numpy as np
 from mlcicd_assets.ml.evaluation.bootstrap import Means, Ranked, Statistic, bootstrap
 from mlcicd_assets.ml.evaluation.counts import confusion_draws, decision_metrics
 from mlcicd_assets.ml.evaluation.delong import components, standard_error
-from mlcicd_assets.ml.evaluation.target import Target
+from mlcicd_assets.ml.evaluation.slices import Scored
 
 DELONG, COUNTS, BOOTSTRAP = "DeLong", "multinomial bootstrap", "bootstrap"
 # What only some resamples define (a precision without alarms) has no interval beyond this share of them.
 _UNDEFINED = 0.01
 _SMALLEST = float(np.finfo(np.float64).eps)
 _SHARES = {"recall_at_1pct_alerts": 0.01, "recall_at_5pct_alerts": 0.05, "recall_at_10pct_alerts": 0.10}
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One model's scores of the holdout, and what they are held against."""
-
-    target: Target
-    scores: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -56,12 +48,9 @@ class Sampling:
         return (1 - self.confidence) / 2, (1 + self.confidence) / 2
 
 
-def spreads(truth: np.ndarray, mine: Judged, theirs: Judged | None, how: Sampling) -> dict[str, Spread]:
-    """The intervals of every metric that has one on this holdout.
-
-    `truth` and the scores are as `Target` makes them. What is undefined is left out.
-    """
-    task = mine.target.task
+def spreads(mine: Scored, theirs: Scored | None, how: Sampling) -> dict[str, Spread]:
+    """The intervals of every metric that has one on this holdout; what is undefined is left out."""
+    truth, task = mine.truth, mine.target.task
     models = [mine, *([theirs] if theirs else [])]
     found: dict[str, Spread] = {}
     if task != "regression":
@@ -71,7 +60,7 @@ def spreads(truth: np.ndarray, mine: Judged, theirs: Judged | None, how: Samplin
     return found
 
 
-def _areas(truth: np.ndarray, models: Sequence[Judged], how: Sampling) -> dict[str, Spread]:
+def _areas(truth: np.ndarray, models: Sequence[Scored], how: Sampling) -> dict[str, Spread]:
     """ROC AUC by DeLong; none unless each class has the two rows that a variance needs."""
     target = models[0].target
     classes = len(target.classes)
@@ -94,7 +83,7 @@ def _area(part: np.ndarray) -> float:
     return float(part.sum()) / 2
 
 
-def _decisions(truth: np.ndarray, models: Sequence[Judged], how: Sampling) -> dict[str, Spread]:
+def _decisions(truth: np.ndarray, models: Sequence[Scored], how: Sampling) -> dict[str, Spread]:
     target = models[0].target
     answers = [model.target.answers(model.scores) for model in models]
     # A class that only one of the models knows is an answer too, and a wrong one.
@@ -113,7 +102,7 @@ def _decisions(truth: np.ndarray, models: Sequence[Judged], how: Sampling) -> di
     return dict(_from_draws(samples, COUNTS, how))
 
 
-def _resampled(truth: np.ndarray, models: Sequence[Judged], how: Sampling) -> dict[str, Spread]:
+def _resampled(truth: np.ndarray, models: Sequence[Scored], how: Sampling) -> dict[str, Spread]:
     """Ranks and means on the same resamples."""
     binary = models[0].target.task == "binary"
     losses = [_losses(truth, model) for model in models]
@@ -139,7 +128,7 @@ def _resampled(truth: np.ndarray, models: Sequence[Judged], how: Sampling) -> di
     return dict(_from_draws(samples, BOOTSTRAP, how))
 
 
-def _canonical(truth: np.ndarray, models: Sequence[Judged], classes: np.ndarray) -> np.ndarray:
+def _canonical(truth: np.ndarray, models: Sequence[Scored], classes: np.ndarray) -> np.ndarray:
     """An order of rows that does not depend on theirs: the same holdout always gets the same intervals.
 
     By class first: then the means need no order of their own.
@@ -149,7 +138,7 @@ def _canonical(truth: np.ndarray, models: Sequence[Judged], classes: np.ndarray)
     return order
 
 
-def _losses(truth: np.ndarray, model: Judged) -> dict[str, np.ndarray]:
+def _losses(truth: np.ndarray, model: Scored) -> dict[str, np.ndarray]:
     """What each row adds to the metrics that are means."""
     if model.target.task == "regression":
         return _errors(truth, model.scores.astype(np.float64))

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from mlcicd_assets.ml.tasks import Task
@@ -68,11 +67,6 @@ def used_contents(data: Sequence[DataUsed]) -> dict[str, str]:
         used.table if used.partition is None else f"{used.table}@{used.partition}": used.content
         for used in data
     }
-
-
-def in_holdout(record: TrainingRecord, time: str) -> pl.Expr:
-    """The rows whose time lies in the holdout, whether labelled or not."""
-    return pl.col(time).is_between(*record.holdout, closed="left")
 
 
 def windows(split: Split) -> dict[str, object]:

@@ -60,7 +60,7 @@ def test_a_champion_that_needs_a_column_of_old_is_a_problem_and_no_error(
     older = write_package(
         tmp_path / "older",
         other.signature.model_copy(update={"inputs": [*other.signature.inputs, gone]}),
-        onnx=other.files["model.onnx"],
+        model=other.files["model.onnx"],
         features=FEATURES.encode(),
         lookups={"shops": SHOPS},
     )
@@ -92,7 +92,7 @@ def test_groups_are_reported(package: Package) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"trained_scores": np.zeros(3)}, "500 labels, 3 scores"),
+        ({"trained_scores": np.zeros(3)}, "500 records of the training's holdout, 3 scores"),
         ({"labels": LABELS.head(10)}, "500 records, 10 labels"),
         ({"protected": pl.DataFrame({"age": [1]})}, "1 protected rows"),
         ({"labels": LABELS.set(LABELS == 1, 2)}, "labels are"),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mlcicd_assets.ml.evaluation.evaluate import Evaluation, ParityResult
 from mlcicd_assets.ml.evaluation.gates import CHAMPION, PARITY, GateResult, decide, required
-from mlcicd_assets.ml.evaluation.metrics import METRICS
+from mlcicd_assets.ml.evaluation.significance import MetricEvidence, Significance, decide_one
 from tests.fakes.evaluations import champion, declaration, evaluation, fairness
 
 EVALUATION = evaluation()
@@ -16,6 +16,12 @@ NUMBERS = st.floats(-10, 10).map(lambda value: round(value, 4))
 
 def with_metrics(metrics: dict[str, float | None], **changes: Any) -> Evaluation:
     return EVALUATION.model_copy(update={"metrics": {**EVALUATION.metrics, **metrics}, **changes})
+
+
+def compared_by(found: MetricEvidence) -> Evaluation:
+    """An evaluation with this evidence alone."""
+    whole = Significance(confidence=0.95, resamples=1000, seed=0, rows=2_000, metrics=[found])
+    return EVALUATION.model_copy(update={"champion": CHAMPION_OF_OLD, "significance": whole})
 
 
 def judged(name: str, *args: Any, **options: Any) -> GateResult:
@@ -54,21 +60,25 @@ def test_a_gate_holds_exactly_when_the_value_keeps_the_bound(value: float, limit
     assert gate.value == value
 
 
-@given(
-    NUMBERS, NUMBERS, st.floats(0, 1).map(lambda margin: round(margin, 3)), st.sampled_from(sorted(METRICS))
-)
-def test_the_champion_is_beaten_in_the_direction_of_better(
-    mine: float, theirs: float, margin: float, metric: str
-) -> None:
-    costs = {"false_positive": 1, "false_negative": 20}
-    model = declaration(champion={"metric": metric, "non_inferiority": margin}, costs=costs)
-    standing = CHAMPION_OF_OLD.model_copy(update={"metrics": {metric: theirs}})
+@given(NUMBERS, st.floats(0, 1), st.floats(0, 1).map(lambda margin: round(margin, 3)))
+def test_the_lower_end_of_the_gain_decides(low: float, width: float, margin: float) -> None:
+    model = declaration(champion={"metric": "brier", "non_inferiority": margin})
+    found = MetricEvidence(
+        metric="brier",
+        value=0.1,
+        champion=0.1,
+        gain=low + width / 2,
+        gain_low=low,
+        gain_high=low + width,
+        margin=margin,
+        method="bootstrap",
+        verdict=decide_one(low, low + width, margin),
+    )
 
-    gate = judged(CHAMPION, model, with_metrics({metric: mine}, champion=standing))
+    gate = judged(CHAMPION, model, compared_by(found))
 
-    gain = mine - theirs if METRICS[metric] else theirs - mine
-    assert gate.passed == (gain >= -margin)
-    assert gate.value == gain
+    assert gate.passed == (low >= -margin)
+    assert gate.value == low
 
 
 def test_a_better_challenger_wins_and_a_worse_one_does_not() -> None:
@@ -76,9 +86,11 @@ def test_a_better_challenger_wins_and_a_worse_one_does_not() -> None:
     worse = judged(CHAMPION, declaration(), evaluation(skill=0.8, champion_skill=1.2))
 
     assert better.passed
+    assert better.message.startswith("better: roc_auc is ")
     assert not worse.passed
     assert "champion version 3 has" in worse.message
-    assert "but must be >= -0.01" in worse.message
+    assert worse.message.startswith("worse: ")
+    assert "the champion stays" in worse.message
 
 
 def test_as_good_passes_without_a_margin() -> None:
@@ -88,6 +100,55 @@ def test_as_good_passes_without_a_margin() -> None:
 
     assert gate.passed
     assert (gate.value, gate.bound) == (0, ">= 0")
+
+
+def test_too_little_evidence_blocks_and_says_how_many_rows_would_decide() -> None:
+    found = MetricEvidence(
+        metric="roc_auc",
+        value=0.701,
+        champion=0.7,
+        gain=0.001,
+        gain_low=-0.02,
+        gain_high=0.022,
+        margin=0.01,
+        method="DeLong",
+        verdict="inconclusive",
+        rows_needed=7_500,
+    )
+
+    gate = judged(CHAMPION, declaration(), compared_by(found))
+
+    assert not gate.passed
+    assert gate.message.startswith("not enough evidence: roc_auc is 0.701, champion version 3 has 0.7 ")
+    assert "a gain of +0.001 (95 % interval -0.02 to +0.022, DeLong) reaches below" in gate.message
+    assert "about 7,500 rows like these would decide" in gate.message
+
+
+def test_a_margin_that_was_tightened_since_is_not_passed_by_the_old_evaluation() -> None:
+    model = declaration(champion={"metric": "roc_auc"})
+
+    gate = judged(CHAMPION, model, evaluation(skill=1.0, champion_skill=1.001))
+
+    assert not gate.passed
+    assert gate.message.endswith("but the lower end of the gain must be >= 0")
+
+
+def test_further_metrics_must_not_be_worse_each_by_a_gate_of_its_own() -> None:
+    model = declaration(champion={"metric": "roc_auc", "also": {"brier": 0.002, "log_loss": 0.0}})
+    assert {name: bound for name, bound in required(model).items() if name.endswith("_not_worse")} == {
+        "brier_not_worse": ">= -0.002",
+        "log_loss_not_worse": ">= 0",
+    }
+
+    assert judged("brier_not_worse", model, evaluation(skill=1.2, champion_skill=0.8)).passed
+    assert not judged("brier_not_worse", model, evaluation(skill=0.8, champion_skill=1.2)).passed
+
+
+def test_an_evaluation_from_before_there_were_intervals_blocks() -> None:
+    gate = judged(CHAMPION, declaration(), evaluation(champion_skill=0.5, significance=None))
+
+    assert not gate.passed
+    assert "has no intervals; materialize evaluation_report again" in gate.message
 
 
 def test_the_first_release_has_nobody_to_beat() -> None:
@@ -110,16 +171,18 @@ def test_a_champion_that_could_not_be_scored_blocks() -> None:
 @pytest.mark.parametrize("missing", [None, float("nan")])
 def test_a_metric_that_is_missing_blocks_and_is_named(missing: float | None) -> None:
     model = declaration()
-    mine = with_metrics({"roc_auc": missing}, champion=champion(1.0))
-    theirs = EVALUATION.model_copy(update={"champion": champion(1.0, metrics={"roc_auc": missing})})
+    lost = MetricEvidence(metric="roc_auc", value=missing, champion=0.7, reason="a score is no number")
 
-    assert judged("roc_auc", model, mine).message.startswith("roc_auc is missing: the holdout of 2000 rows")
-    assert judged(CHAMPION, model, mine).message == "the challenger's roc_auc is missing on this holdout"
-    assert "the champion version 3's roc_auc is missing" in judged(CHAMPION, model, theirs).message
-    for name, found in (("roc_auc", mine), (CHAMPION, mine), (CHAMPION, theirs)):
-        gate = judged(name, model, found)
-        assert not gate.passed
-        assert gate.value is None
+    gate = judged("roc_auc", model, with_metrics({"roc_auc": missing}))
+    against = judged(CHAMPION, model, compared_by(lost))
+
+    assert gate.message.startswith("roc_auc is missing: the holdout of 2000 rows")
+    assert against.message == (
+        "not enough evidence: roc_auc cannot be compared with champion version 3: a score is no number"
+    )
+    for one in (gate, against):
+        assert not one.passed
+        assert one.value is None
 
 
 def test_a_gap_without_groups_says_what_it_needs() -> None:

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from mlcicd_assets.ml.evaluation.champion_rule import ChampionRule
 from mlcicd_assets.ml.evaluation.costs import Costs
 from mlcicd_assets.ml.evaluation.counts import mcnemar
+from mlcicd_assets.ml.evaluation.metrics import comparable_metrics
 from mlcicd_assets.ml.evaluation.significance import (
     Significance,
-    comparable_metrics,
     decide_one,
     judge,
     rows_needed,
 )
-from mlcicd_assets.ml.evaluation.spreads import Judged, Sampling, spreads
+from mlcicd_assets.ml.evaluation.slices import Scored
+from mlcicd_assets.ml.evaluation.spreads import Sampling, spreads
 from mlcicd_assets.ml.evaluation.target import Target
 
 RULE = ChampionRule(metric="roc_auc", non_inferiority=0.01, resamples=400)
@@ -37,9 +38,9 @@ def scored(seed: int, rows: int = 600, *, share: float = 0.3, mine: float = 1.0,
 
 def compared(truth, mine, theirs, *, target: Target = BINARY, rule: ChampionRule = RULE, seed: int = 0):
     known = [target.measure(truth, one).metrics if one is not None else {} for one in (mine, theirs)]
-    opponent = Judged(target, theirs) if theirs is not None else None
+    opponent = Scored(target, truth, theirs) if theirs is not None else None
     return judge(
-        truth, Judged(target, mine), opponent, metrics=known[0], champion=known[1], rule=rule, seed=seed
+        Scored(target, truth, mine), opponent, metrics=known[0], champion=known[1], rule=rule, seed=seed
     )
 
 
@@ -270,7 +271,7 @@ def test_type_one_error_and_coverage_at_few_rows():
     area = NormalDist().cdf(1.5 / math.sqrt(1 + 0.7**2) / math.sqrt(2))  # the truth behind `scored`
     for seed in range(simulations):
         truth, mine, theirs = scored(10_000 + seed, 250)
-        found = spreads(truth, Judged(Target("binary"), mine), Judged(Target("binary"), theirs), how)
+        found = spreads(Scored(Target("binary"), truth, mine), Scored(Target("binary"), truth, theirs), how)
         for name in names:
             low, high = found[name].difference
             rejected[name] += low > 0 or high < 0
