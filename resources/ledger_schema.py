@@ -64,13 +64,25 @@ def install(engine: Engine) -> None:
             # Two CREATE TABLE IF NOT EXISTS at once may still collide in PostgreSQL's catalogue.
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('mlcicd ledger'))"))
         if not sa.inspect(connection).has_table(entries.name):
-            _create(connection)
+            metadata.create_all(connection)
+        # Tables that came without their guards, as from a dump, get them back.
+        if not _guarded(connection):
+            for statement in _SQLITE if connection.dialect.name == "sqlite" else _POSTGRESQL:
+                connection.exec_driver_sql(statement)
 
 
-def _create(connection: Connection) -> None:
-    metadata.create_all(connection)
-    for statement in _SQLITE if connection.dialect.name == "sqlite" else _POSTGRESQL:
-        connection.exec_driver_sql(statement)
+def _guarded(connection: Connection) -> bool:
+    if connection.dialect.name == "sqlite":
+        query, wanted = (
+            "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :table",
+            len(_SQLITE),
+        )
+    else:
+        query, wanted = (
+            "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = to_regclass(:table)",
+            1,
+        )
+    return bool(connection.scalar(sa.text(query), {"table": entries.name}) == wanted)
 
 
 def _write_ahead(engine: Engine, patience: float = 30.0) -> None:

@@ -204,6 +204,15 @@ def test_the_database_itself_refuses_to_change_a_line(url: str, ledger: Ledger, 
     assert ledger.verify() == 2
 
 
+def test_guards_that_are_gone_come_back_with_the_next_process(url: str, ledger: Ledger) -> None:
+    promote(ledger, None, "1")
+    tamper(url, *unguard(url))
+
+    assert SqlLedger(url).verify() == 1
+    with pytest.raises(sa.exc.DBAPIError, match="append-only"):
+        tamper(url, "DELETE FROM ledger_entries")
+
+
 def test_a_line_cannot_be_replaced(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     promote(SqlLedger(url), None, "1")
