@@ -193,3 +193,19 @@ def test_types_are_named_and_found_again(dtype: pl.DataType, name: str) -> None:
 def test_a_type_that_no_request_carries_is_refused() -> None:
     with pytest.raises(PackageError, match="'List' is not one of"):
         Column.of("a", pl.List(pl.Int64))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"task": "binary", "threshold": None},
+        {"task": "binary", "threshold": 0.5, "classes": [0, 1, 2]},
+        {"task": "multiclass", "threshold": None, "classes": ["one"]},
+        {"task": "multiclass", "threshold": None, "classes": [1, 1, 2]},
+        {"task": "multiclass", "threshold": 0.5, "classes": [1, 2]},
+        {"task": "regression", "threshold": None, "classes": [0, 1]},
+    ],
+)
+def test_a_signature_fits_its_task(fields: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"model has|classes of a binary model"):
+        Signature.model_validate({**SIGNATURE.model_dump(), **fields})

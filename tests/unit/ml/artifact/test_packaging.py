@@ -127,3 +127,23 @@ def test_rows_that_do_not_match_are_told(ids: list[int], table_ids: list[int], s
 def test_alignment_needs_keys() -> None:
     with pytest.raises(AlignmentError, match="declare keys"):
         align(pl.DataFrame({"id": [1]}), pl.DataFrame({"_id": [1]}), [])
+
+
+def test_values_differ_in_units_of_their_spread() -> None:
+    trained = np.array([100.0, 200.0, 300.0])
+
+    parity = compare_scores(trained + np.array([0, 0, trained.std() / 2]), trained)
+
+    assert parity.max_difference == pytest.approx(0.5)
+    assert parity.label_flips == 0
+    assert compare_scores(np.float32([1e6, 1e6 + 1]), np.array([1e6, 1e6 + 1])).max_difference == 0
+    assert np.isnan(compare_scores(np.array([np.nan, 1.0]), np.array([0.0, 1.0])).max_difference)
+
+
+def test_the_likeliest_of_many_classes_may_flip() -> None:
+    trained = np.array([[0.5, 0.4, 0.1], [0.2, 0.2, 0.6]])
+
+    parity = compare_scores(trained[:, [1, 0, 2]], trained)
+
+    assert parity.max_difference == pytest.approx(0.1)
+    assert parity.label_flips == 1

@@ -153,3 +153,26 @@ def test_windows_never_overlap_and_never_look_ahead(
         assert rows.height == window.rows
         assert rows["_label"].sum() == window.classes["1"]
         assert rows.filter(pl.col("_time") >= window.end).is_empty()
+
+
+def test_a_rare_third_class_does_not_stop_a_training_and_a_constant_does() -> None:
+    frame = days(40).with_columns(_label=pl.Series([["a", "b"][row % 2] for row in range(1_600)]))
+    rare = frame.with_columns(
+        _label=pl.when(pl.int_range(pl.len()) == 1_599).then(pl.lit("c")).otherwise("_label")
+    )
+    several = {"task": "multiclass", "gates": {"accuracy": ">= 0.5"}, "champion": {"metric": "accuracy"}}
+
+    split = choose(rare, START + 40 * DAY, **several)
+
+    assert split.holdout.classes == {"a": 140, "b": 139, "c": 1}
+    with pytest.raises(NotEnoughData, match=r"800 of a.*two classes with 10 each"):
+        choose(frame.with_columns(_label=pl.lit("a")), START + 40 * DAY, **several)
+
+
+def test_a_number_needs_rows_and_two_values() -> None:
+    number = {"task": "regression", "gates": {"rmse": "<= 1"}, "champion": {"metric": "mae"}}
+    frame = days(40).with_columns(_label=pl.int_range(pl.len()).cast(pl.Float64))
+
+    assert choose(frame, START + 40 * DAY, **number).holdout.classes == {}
+    with pytest.raises(NotEnoughData, match="1 different values"):
+        choose(frame.with_columns(_label=pl.lit(2.0)), START + 40 * DAY, **number)
