@@ -13,7 +13,9 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import polars as pl
 
@@ -92,15 +94,20 @@ class DeltaLake:
         found = self._open(table)
         if found is None:
             return []
+        options: dict[str, Any] = {
+            "retention_hours": int(older_than.total_seconds() // 3600),
+            "enforce_retention_duration": False,
+            "keep_versions": sorted({*keep, found.version}),
+        }
         try:
-            return found.handle.vacuum(
-                retention_hours=int(older_than.total_seconds() // 3600),
-                dry_run=dry_run,
-                enforce_retention_duration=False,
-                keep_versions=sorted({*keep, found.version}),
-            )
+            # delta-rs names again what it deleted long ago.
+            named = found.handle.vacuum(dry_run=True, **options)
+            files = [file for file in named if _may_exist(self._address(table), file)]
+            if files and not dry_run:
+                found.handle.vacuum(dry_run=False, **options)
         except (DeltaError, OSError) as error:
             raise ResourceError(f"{table} cannot be vacuumed ({_reason(error)}): nothing is lost") from error
+        return files
 
     def _commit(
         self, table: str, before: Table | None, rows: pl.DataFrame, partition: str | None, content: str
@@ -190,6 +197,11 @@ class DeltaLake:
             f"the lake at {self.uri} cannot be written ({_reason(error)}): "
             "make it writable or choose another with MLCICD_LAKE_URI"
         )
+
+
+def _may_exist(table: str, file: str) -> bool:
+    """Whether a file of a local table is there; in an object store nobody is asked."""
+    return "://" in table or any((Path(table) / name).exists() for name in (file, unquote(file)))
 
 
 def _where(partition: str) -> str:

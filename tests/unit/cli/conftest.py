@@ -21,6 +21,7 @@ from mlcicd_assets.release.verdict import seal
 from resources.landing import LandingFolder
 from resources.ledger import SqlLedger
 from resources.protocols import ModelVersion, Release
+from resources.reports import ReportFolder
 from tests.fakes.catalogues import write_catalogue
 from tests.fakes.memory import GivenKeys, MemoryLake, MemoryRecords
 from tests.fakes.packages import build_package, records
@@ -57,12 +58,13 @@ class World:
         self.ledger = SqlLedger(f"sqlite:///{folder}/ledger.db")
         self.keys = GivenKeys(PRIVATE, PUBLIC)
         self.serving = FakeServing(address=address)
+        self.reports = ReportFolder(folder / "reports")
         self.risk = risk
         self.environment = {"MLCICD_HOME": str(folder / "home")}
 
     @property
     def session(self) -> Session:
-        names = ("lake", "landing", "records", "tracking", "registry", "ledger", "keys", "serving")
+        names = ("lake", "landing", "records", "tracking", "registry", "ledger", "keys", "serving", "reports")
         resources = {name: getattr(self, name) for name in names}
         return Session(self.environment, catalogue=self.catalogue, resources=resources)
 
