@@ -50,7 +50,7 @@ class AnsweringServing(FakeServing):
         status = super().status()
         addresses = dict(status.addresses)
         for server in status.servers:
-            if server.weight == 100:
+            if server.weight > 50:
                 addresses[server.environment] = self._ports[server.environment, server.version]
         servers = [replace(one, address=self._ports[one.environment, one.version]) for one in status.servers]
         return replace(status, addresses=addresses, servers=servers)
