@@ -1,5 +1,6 @@
 """What the model server refuses before it loads anything."""
 
+import json
 import os
 import socket
 import subprocess
@@ -13,10 +14,12 @@ from typing import Any
 
 import pytest
 
+from mlcicd_assets.release.approval import open_approval, seal_approval
+from mlcicd_assets.release.override import Override, seal_override
 from mlcicd_assets.serving import runtime
 from mlcicd_assets.serving.runtime import RefusedToServe
 from resources.protocols import Release
-from tests.fakes.releases import PUBLIC, approval, key_pair, make_release
+from tests.fakes.releases import PRIVATE, PUBLIC, approval, key_pair, make_release
 
 Arguments = Callable[..., Namespace]
 
@@ -128,6 +131,57 @@ def test_an_approval_counts_at_the_launch_not_at_each_restart(risky: Release, tm
     with pytest.raises(RefusedToServe, match="expired"):
         runtime.prove(given)
     assert runtime.prove(Namespace(**{**vars(given), "launched_at": datetime(2026, 1, 31, 13, tzinfo=UTC)}))
+
+
+def test_the_server_honours_an_override_of_what_it_names(tmp_path: Path) -> None:
+    gate = {"name": "roc_auc", "value": 0.5, "bound": ">= 0.65", "passed": False}
+    failed = make_release(tmp_path, version=3, gates=[gate])
+    file = tmp_path / "override.json"
+    at = datetime(2026, 1, 31, 13, tzinfo=UTC)
+
+    def waived(key: bytes = PRIVATE, **changes: Any) -> Namespace:
+        about = {"model": failed.model, "digest": failed.digest, "gates": ["roc_auc"], "by": "ada"}
+        moments = {"at": "2026-01-31T12:00:00+00:00", "expires": "2026-01-31T16:00:00+00:00"}
+        made = Override.model_validate({**about, "reason": "down", **moments, **changes})
+        file.write_bytes(seal_override(made, key))
+        return arguments(failed, tmp_path, override=file, launched_at=at)
+
+    assert runtime.prove(waived()).digest == failed.digest
+    for refused in (
+        waived(key_pair(7)[0]),
+        waived(gates=["brier"]),
+        waived(digest="b" * 64),
+        waived(model="other"),
+        waived(expires="2026-01-31T12:30:00+00:00"),
+    ):
+        with pytest.raises(RefusedToServe):
+            runtime.prove(refused)
+    waived()
+    (failed.package / "features.py").write_text("# changed")
+    with pytest.raises(RefusedToServe):
+        runtime.prove(arguments(failed, tmp_path, override=file, launched_at=at))
+
+
+def test_the_server_asks_for_the_persons_own_key_where_approvers_are_declared(tmp_path: Path) -> None:
+    policy = {"required": True, "approvers": ["ada@example.org"]}
+    release = make_release(tmp_path, version=3, approval=policy)
+    private, public = key_pair(11)
+    people = tmp_path / "approvers.json"
+    people.write_text(json.dumps([{"name": "ada@example.org", "key": public.decode(), "teams": []}]))
+    (tmp_path / "pipeline.json").write_bytes(approval(release.digest, 3))
+    own = open_approval(approval(release.digest, 3), [PUBLIC])
+    (tmp_path / "own.json").write_bytes(seal_approval(own, private))
+
+    def given(name: str, approvers: Path | None) -> Namespace:
+        return arguments(release, tmp_path, approval=tmp_path / name, approvers=approvers)
+
+    assert runtime.prove(given("own.json", people)).digest == release.digest
+    for name, known in (("pipeline.json", people), ("own.json", None)):
+        with pytest.raises(RefusedToServe):
+            runtime.prove(given(name, known))
+    people.write_text("[{]")
+    with pytest.raises(RefusedToServe, match="file of approvers"):
+        runtime.prove(given("own.json", people))
 
 
 def run(release: Release, folder: Path, port: int, *more: str) -> subprocess.CompletedProcess[str]:
