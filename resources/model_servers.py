@@ -63,7 +63,7 @@ class ModelServers:
         if log is None:
             return
         (scratch / "log.json").write_text(json.dumps(dict(log)))
-        if "hash" in dict(log.get("columns", {})).values():
+        if log.get("hash") or "hash" in dict(log.get("personal", {})).values():
             if self._keys is None:
                 raise LaunchRefused(
                     f"{server.name}: columns are to be hashed, and there is no folder of keys"

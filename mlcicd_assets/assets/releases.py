@@ -60,7 +60,7 @@ def prepare(
         approval=files.approval,
         override=files.override,
         approvers=tuple(keys.approvers()),
-        settings=settings_of(lane.model.serving),
+        settings=settings_of(lane.model, lane.data.dataset),
     )
 
 

@@ -54,5 +54,5 @@ def proven_release(lane: ModelLane, world: "World", target: Target, at: str, scr
         override=files.override,
         approvers=tuple(world.keys.approvers()),
         authorised_at=at,
-        settings=settings_of(lane.model.serving),
+        settings=settings_of(lane.model, lane.data.dataset),
     )

@@ -33,17 +33,31 @@ class PredictionLog(Declaration):
     keep: DurationText = Field(default="30d", description="Older files are deleted.")
     max_mb: int = Field(default=1_024, ge=1, description="10^6 bytes per version; the oldest go first.")
 
-    def settings(self, personal: Mapping[str, Treatment], inputs: Sequence[str]) -> dict[str, Any]:
-        """What a server is told: each recorded column as it is, or hashed; `personal` is the dataset's."""
-        omitted = {*self.omit, *(name for name, how in personal.items() if how == "omit")}
-        hashed = {*self.hash, *(name for name, how in personal.items() if how == "hash")}
-        columns = [name for name in inputs if self.columns is None or name in self.columns]
-        kept = [name for name in columns if name not in omitted]
+    def settings(self, personal: Mapping[str, Treatment]) -> dict[str, Any]:
+        """What a server is told, as JSON; `personal` is the dataset's, whichever of it the model takes."""
         return {
             "sample": self.sample,
-            "columns": {name: "hash" if name in hashed else "plain" for name in kept},
+            "columns": self.columns,
+            "hash": self.hash,
+            "omit": self.omit,
+            "personal": dict(personal),
             "flush_s": parse_duration(self.flush).total_seconds(),
             "buffer": self.buffer,
             "keep_s": parse_duration(self.keep).total_seconds(),
             "max_bytes": self.max_mb * 10**6,
         }
+
+
+def recorded_columns(settings: Mapping[str, Any], inputs: Sequence[str]) -> dict[str, bool]:
+    """The inputs that are recorded, and whether each is hashed.
+
+    Raises ValueError for a name that is no input: a misspelt one would be recorded in the clear.
+    """
+    chosen, hashed, omitted = settings["columns"], set(settings["hash"]), set(settings["omit"])
+    unknown = sorted({*(chosen or []), *hashed, *omitted} - set(inputs))
+    if unknown:
+        raise ValueError(f"log names {', '.join(unknown)}; the model takes {', '.join(inputs)}")
+    for name, treatment in settings["personal"].items():
+        (hashed if treatment == "hash" else omitted).add(name)
+    kept = [name for name in inputs if (chosen is None or name in chosen) and name not in omitted]
+    return {name: name in hashed for name in kept}

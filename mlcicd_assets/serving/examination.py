@@ -8,6 +8,7 @@ import polars as pl
 
 from mlcicd_assets.ml.artifact.package import Package
 from mlcicd_assets.ml.artifact.scoring import Scorer
+from mlcicd_assets.ml.declarations import DatasetDeclaration, ModelDeclaration
 from mlcicd_assets.ml.evaluation.serving_declaration import Serving
 from mlcicd_assets.ml.evaluation.serving_truths import Load, ServingTruths, summarise_load
 from mlcicd_assets.ml.thresholds import parse_duration
@@ -41,10 +42,15 @@ def examine(serving: ServingTarget, package: Package, declared: Serving, sample:
     return ServingTruths.model_validate({**about, **measured})
 
 
-def settings_of(declared: Serving) -> ServerSettings:
+def settings_of(model: ModelDeclaration, dataset: DatasetDeclaration) -> ServerSettings:
     """The same in staging and production, so that what was measured is what will be served."""
-    memory = declared.memory_mb
-    return ServerSettings(memory_bytes=round(memory * 1e6) if memory else None, threads=declared.threads)
+    memory = model.serving.memory_mb
+    return ServerSettings(
+        answer_within_s=parse_duration(model.serving.timeout).total_seconds(),
+        memory_bytes=round(memory * 1e6) if memory else None,
+        threads=model.serving.threads,
+        log=model.log.settings(dataset.personal) if model.log else None,
+    )
 
 
 def _measured(trial: Trial, package: Package, declared: Serving, sample: Sample) -> Mapping[str, object]:

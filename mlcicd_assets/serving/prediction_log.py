@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ import polars as pl
 from prometheus_client import Counter
 
 from mlcicd_assets.ml.artifact.scoring import Predictions
+from mlcicd_assets.ml.prediction_logging import recorded_columns
 from mlcicd_assets.serving import log_files
 from mlcicd_assets.serving.log_files import LogFile
 
@@ -47,14 +48,21 @@ class Entry:
 
 
 class PredictionLog:
-    """The log of one process; `settings` as `ml.prediction_logging` makes them.
+    """The log of one process; `settings` as `ml.prediction_logging` makes them, `inputs` of the model.
 
-    Raises ValueError when columns are to be hashed and there is no key.
+    Raises ValueError when columns are to be hashed and there is no key, or when they are no inputs.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any], key: bytes | None, **about: Any) -> None:
-        self._columns: Mapping[str, str] = settings["columns"]
-        if "hash" in self._columns.values() and not key:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, Any],
+        key: bytes | None,
+        inputs: Sequence[str],
+        **about: Any,
+    ) -> None:
+        self._columns = recorded_columns(settings, inputs)
+        if any(self._columns.values()) and not key:
             raise ValueError("columns are declared to be hashed, and there is no key to hash them with")
         self.folder = folder
         self._key, self._about = key or b"", about  # environment, model, version
@@ -165,7 +173,7 @@ class PredictionLog:
 
     def _inputs(self, entries: list[Entry]) -> pl.Series:
         records = pl.concat([entry.records.select(list(self._columns)) for entry in entries])
-        hashed = [name for name, how in self._columns.items() if how == "hash"]
+        hashed = [name for name, is_hashed in self._columns.items() if is_hashed]
         records = records.with_columns(
             pl.Series(name, [self._pseudonym(name, value) for value in records[name]], dtype=pl.String)
             for name in hashed

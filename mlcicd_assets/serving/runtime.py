@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         package = prove(args) if token is None else examine(args)
         service = load(package, args.model, args.model_version, threads=args.threads)
-        service.log = _prediction_log(args) if args.log else None
+        service.log = _prediction_log(args, service) if args.log else None
     except RefusedToServe as refused:
         listener.close()
         return _refuse(args, refused)
@@ -243,14 +243,15 @@ def load(package: "Package", model: str, version: int, *, threads: int = 1) -> "
     return service
 
 
-def _prediction_log(args: argparse.Namespace) -> "PredictionLog":
+def _prediction_log(args: argparse.Namespace, service: "InferenceService") -> "PredictionLog":
     from mlcicd_assets.serving.prediction_log import PredictionLog
 
     about = {"environment": args.environment, "model": args.model, "version": args.model_version}
     try:
         settings = json.loads(_read(args.log))
         key = _read(args.log_key) if args.log_key else None
-        return PredictionLog(args.log_folder, settings, key, **about)
+        inputs = [column.name for column in service.inputs]
+        return PredictionLog(args.log_folder, settings, key, inputs, **about)
     except (ValueError, KeyError, TypeError) as error:
         raise RefusedToServe(f"{args.log}: {error}") from error
 

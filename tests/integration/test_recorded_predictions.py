@@ -27,7 +27,7 @@ from tests.fakes.releases import MODEL, PUBLIC, make_release, sign_release
 
 pytestmark = pytest.mark.xdist_group("recorded_predictions")
 INFER = f"/v2/models/{MODEL}/infer"
-LOG = PredictionLog(hash=["shop"], omit=["at"], flush="200ms").settings({}, ["at", "amount", "shop"])
+LOG = PredictionLog(hash=["shop"], omit=["at"], flush="200ms").settings({})
 SETTINGS = ServerSettings(answer_within_s=2.0, log=LOG)
 
 

@@ -63,8 +63,8 @@ _MODEL_FIELDS = {
         "rates",
     },
     "registered_model": set(),
-    "staging_deployment": {"serving"},
-    "deployment": {"rollout", "risk", "approval"},
+    "staging_deployment": {"serving", "log"},
+    "deployment": {"rollout", "risk", "approval", "log"},
     "monitoring_report": set(),
 }
 # The functions of the framework that make a stage's result.

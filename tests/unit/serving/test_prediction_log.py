@@ -29,11 +29,11 @@ def entry(request_id: str = "r1", rows: int = 1, **more: Any) -> Entry:
     return Entry(request_id, records=records, predictions=Predictions(scores, np.array([0] * rows)), **values)
 
 
-def make(serving: Path, key: bytes | None = b"key", version: int = 1, **declared: Any) -> PredictionLog:
+def make(serving: Path, *, key: bytes | None = b"key", version: int = 1, **declared: Any) -> PredictionLog:
     personal = declared.pop("personal", {})
     folder = serving / "predictions" / "production" / "m" / str(version)
-    settings = Declared(**declared).settings(personal, COLUMNS)
-    return PredictionLog(folder, settings, key, environment="production", model="m", version=version)
+    settings = Declared(**declared).settings(personal)
+    return PredictionLog(folder, settings, key, COLUMNS, environment="production", model="m", version=version)
 
 
 def read(serving: Path) -> pl.DataFrame:
@@ -41,7 +41,7 @@ def read(serving: Path) -> pl.DataFrame:
 
 
 def dropped(reason: str) -> float:
-    return DROPPED.labels(reason)._value.get()
+    return float(DROPPED.labels(reason)._value.get())
 
 
 def test_every_row_is_recorded_with_who_asked_and_what_was_answered(tmp_path: Path) -> None:
@@ -100,6 +100,19 @@ def test_what_is_missing_stays_missing_when_hashed(tmp_path: Path) -> None:
 def test_without_a_key_nothing_that_must_be_hashed_is_recorded(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no key"):
         make(tmp_path, key=None, hash=["email"])
+
+
+@pytest.mark.parametrize("field", ["hash", "omit", "columns"])
+def test_a_misspelt_column_is_refused_and_not_recorded_in_the_clear(tmp_path: Path, field: str) -> None:
+    with pytest.raises(ValueError, match="log names emial; the model takes amount, email, name"):
+        make(tmp_path, **{field: ["emial"]})  # type: ignore[arg-type]
+
+
+def test_what_is_personal_in_the_dataset_need_not_be_an_input(tmp_path: Path) -> None:
+    log = make(tmp_path, personal={"passport": "hash", "email": "omit"})
+    log.record(entry())
+    log.flush()
+    assert read(tmp_path)["inputs"].struct.unnest().columns == ["amount", "name"]
 
 
 def test_no_columns_leave_score_and_label(tmp_path: Path) -> None:

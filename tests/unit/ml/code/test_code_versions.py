@@ -19,6 +19,7 @@ WITHOUT_EFFECT = {
         "upstream",
         "drift_page",
         "retention",
+        "personal",  # of the log of predictions, from the next launch on
     },
     ModelDeclaration: {"name", "owner", "description", "retention"},
 }
