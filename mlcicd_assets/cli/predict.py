@@ -170,7 +170,7 @@ def _rows(answer: "Answer") -> tuple[list[str], list[tuple[Any, ...]]]:
     """Score of the positive class and label, the likeliest class and its probability, or the value."""
     if answer.classes is None:
         return ["value"], [(row, f"{value:.6g}") for row, value in enumerate(answer.values, start=1)]
-    binary = answer.probabilities.shape[1] == 2 and answer.labels.dtype.kind == "i"
+    binary = answer.probabilities.shape[1] == 2 and set(answer.labels.tolist()) <= {0, 1}
     scores = answer.probabilities[:, -1] if binary else answer.probabilities.max(axis=1)
     numbered = enumerate(zip(scores, answer.labels, strict=True), start=1)
     return ["score" if binary else "probability", "label"], [

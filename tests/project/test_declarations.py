@@ -1,5 +1,6 @@
 """Every declaration in the project, by the same rules as a user's."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -75,8 +76,8 @@ def test_the_examples_are_valid(tmp_path: Path):
     [
         (MODEL, ("estimator:", "estimater:"), "estimater: Extra inputs are not permitted"),
         (MODEL, ('">= 0.7"', '"at least 0.7"'), "a bound reads like '>= 0.80', not 'at least 0.7'"),
-        (MODEL, ("roc_auc: ", "rok_auc: "), "there is no metric 'rok_auc'; of a binary model it is one of: accuracy"),
-        (MODEL, ("metric: roc_auc", "metric: profit"), "champion.metric 'profit' is no metric"),
+        (MODEL, ("roc_auc: ", "rok_auc: "), "there is no metric 'rok_auc'; of a binary model it is"),
+        (MODEL, ("metric: roc_auc", "metric: profit"), "champion: 'profit' is no metric"),
         (MODEL, ("train: 60d", "train: 2 months"), "a duration reads like '10m', '6h' or '60d'"),
         (
             MODEL,
@@ -96,6 +97,53 @@ def test_a_mistake_is_named_with_file_and_remedy(tmp_path: Path, text, change, m
         load_file(path)
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
+
+
+MANY = {"gates: {roc_auc": "gates: {accuracy", "metric: roc_auc": "metric: f1_macro"}
+NUMBER = {'gates: {roc_auc: ">= 0.7"}': 'gates: {rmse: "<= 2"}', "metric: roc_auc": "metric: mae"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "added", "message"),
+    [
+        ({}, "task: multiclass", "there is no metric 'roc_auc'; of a multiclass model it is one of"),
+        ({}, "task: regression", "there is no metric 'roc_auc'; of a regression model it is one of"),
+        ({}, "task: ranking", "Input should be 'binary', 'multiclass' or 'regression'"),
+        (MANY, "task: multiclass\n  threshold: 0.4", "'threshold' is for task binary"),
+        (NUMBER, "task: regression\n  imbalance: balanced", "'imbalance' is about classes"),
+        (NUMBER, "task: regression\n  costs: {otherwise: 1}", "costs are about classes"),
+        (MANY, "task: multiclass\n  costs: {false_positive: 1, false_negative: 2}", "have matrix"),
+        ({}, "costs: {otherwise: 1}", "costs of a binary model have false_positive and false_negative"),
+        ({"metric: roc_auc": "metric: expected_cost"}, "seed: 1", "expected_cost needs 'costs'"),
+        ({}, "costs: {false_positive: 1}", "costs need false_positive and false_negative"),
+    ],
+)
+def test_what_does_not_fit_the_task_is_named(tmp_path: Path, changes, added, message):
+    text = MODEL
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    path = write(tmp_path / "one", text.replace("  train: 60d", f"  {added}\n  train: 60d"))
+    with pytest.raises(DeclarationError, match=re.escape(message)):
+        load_file(path)
+
+
+@pytest.mark.parametrize(
+    ("label", "changes", "task"),
+    [("classes", MANY, "multiclass"), ("number", NUMBER, "regression")],
+)
+def test_the_task_fits_the_labels_kind(tmp_path: Path, label, changes, task):
+    text = MODEL
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    write(tmp_path / "returns", text.replace("  train: 60d", f"  task: {task}\n  train: 60d"))
+    write(tmp_path / "sales", DATASET)
+    with pytest.raises(DeclarationError, match=f"task: {task} needs a label of kind {label}"):
+        load_all(tmp_path)
+    assert "label: {column: returned" in DATASET
+    fitting = DATASET.replace("column: returned", f"column: returned, kind: {label}")
+    (tmp_path / "sales" / "defs.yaml").write_text(fitting)
+    assert load_all(tmp_path).models["returns"].model.task == task
 
 
 def test_a_missing_dataset_is_named(tmp_path: Path):

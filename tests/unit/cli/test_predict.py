@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from mlcicd_assets.ml.artifact.scoring import Scorer
+from mlcicd_assets.serving.client import Answer
 from tests.fakes.packages import records
 
 
@@ -115,3 +116,29 @@ def test_times_with_an_offset_travel_as_text() -> None:
     sent = _as_sent(frame, [Column(name="at", dtype="String")])
 
     assert sent["at"].to_list() == ["2026-01-05T10:00:00+00:00", None]
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown", "plain"),
+    [
+        (Answer(np.float32([41.25]), None, "1"), "41.25", {"version": "1", "values": [41.25]}),
+        (
+            Answer(np.float32([[0.25, 0.5, 0.25]]), np.array(["dog"]), "1"),
+            "dog",
+            {"version": "1", "probabilities": [[0.25, 0.5, 0.25]], "labels": ["dog"]},
+        ),
+    ],
+    ids=["a number", "one of many classes"],
+)
+def test_each_task_is_shown_in_its_own_terms(
+    serving: Any,
+    mlcicd: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Answer,
+    shown: str,
+    plain: dict[str, Any],
+) -> None:
+    monkeypatch.setattr("mlcicd_assets.cli.predict.ask", lambda *_: answer)
+
+    assert mlcicd.json(serving, "predict", "shop_risk", "--example") == plain
+    assert shown in mlcicd(serving, "predict", "shop_risk", "--example").stdout
