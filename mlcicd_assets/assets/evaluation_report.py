@@ -19,6 +19,7 @@ from mlcicd_assets.assets.proofs import declared_policy
 from mlcicd_assets.assets.recording import remember, require_unrefused
 from mlcicd_assets.assets.reproduction import repeated
 from mlcicd_assets.assets.serving_shown import serving_shown
+from mlcicd_assets.assets.significance_shown import significance_shown
 from mlcicd_assets.ml.artifact.package import Package, PackageError, read_package
 from mlcicd_assets.ml.artifact.parity import align
 from mlcicd_assets.ml.catalogue import ModelLane
@@ -306,8 +307,11 @@ def _shown(
         "verdict": "passed" if verdict.passed else "failed",
         "gates": dg.MetadataValue.table(decided),
         "metrics": dg.MetadataValue.table(metrics),
+        **significance_shown(evaluation.significance),
         "compared with": f"champion version {opponent.version}" if opponent else "nothing: first release",
         "holdout": f"{verdict.holdout.start} to {verdict.holdout.end}, {held(evaluation)}",
+        **({"labels known until": verdict.holdout.known_at} if verdict.holdout.known_at else {}),
+        **({"left out": evaluation.holdout.note} if evaluation.holdout and evaluation.holdout.note else {}),
         **({"about the holdout": "; ".join(evaluation.notes)} if evaluation.notes else {}),
         "pictures": dg.MetadataValue.md(pictures),
         "report": dg.MetadataValue.path(link),
