@@ -38,7 +38,15 @@ class Finding:
 def examine(session: "Session") -> list[Finding]:
     """Look at everything that the pipeline, the serving and the tools need."""
     simple: list[Callable[[], Finding]] = [python, envoy, supervisord, ports]
-    placed: list[Callable[[Session], Finding]] = [home, keys, disk, dagster_home, tracking, declarations]
+    placed: list[Callable[[Session], Finding]] = [
+        home,
+        keys,
+        disk,
+        dagster_home,
+        tracking,
+        declarations,
+        aliases,
+    ]
     return [
         *(look() for look in simple),
         *packages(),
@@ -240,6 +248,27 @@ def declarations(session: "Session") -> Finding:
     return Finding(
         "declarations", "ok", f"{len(catalogue.datasets)} datasets and {len(catalogue.models)} models"
     )
+
+
+def aliases(session: "Session") -> Finding:
+    """Whether somebody moved an alias in MLflow by hand; nothing is opened where there is no ledger yet."""
+    from mlcicd_assets.ml.catalogue import DeclarationError
+    from mlcicd_assets.release.lifecycle import deviations
+    from resources.protocols import ResourceError
+
+    if not (session.given or session.environment.get("MLCICD_LEDGER_URL") or session.home.ledger.exists()):
+        return Finding("aliases", "ok", "nothing has been released yet")
+    told = []
+    try:
+        for model in session.catalogue.models:
+            versions = session.registry.versions(model)
+            known = {alias: one.version for one in versions for alias in one.aliases}
+            told += [str(one) for one in deviations(session.ledger.entries(model), model, known)]
+    except (ResourceError, DeclarationError) as error:
+        return Finding("aliases", "note", f"cannot be compared: {error}", "see above")
+    if told:
+        return Finding("aliases", "missing", "; ".join(told), "mlcicd repair puts them back")
+    return Finding("aliases", "ok", "MLflow's aliases stand where the ledger says")
 
 
 def tool(name: str, remedy: str, *, required: bool) -> Finding:
