@@ -171,8 +171,8 @@ class Laboratory:
             drawn = bootstrap(ranked, rows=len(self.truth), resamples=_RESAMPLES, seed=self.seed)
             low, high = np.quantile(drawn[0][0] - drawn[1][0], how.ends)
             return float(low), float(high)
-        pair = (Scored(self.target, self.truth, one) for one in (self.clean, scores))
-        found = spreads(*pair, how).get(self.metric)
+        before, after = Scored(self.target, self.truth, self.clean), Scored(self.target, self.truth, scores)
+        found = spreads(before, after, how).get(self.metric)
         return found.difference if found else None
 
     def order(self) -> list[Disturbance]:
