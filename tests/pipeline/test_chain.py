@@ -94,8 +94,10 @@ def test_high_risk_waits_for_a_person(pipeline: Pipeline):
     pipeline.project.land()
     pipeline.project.edit("returns/defs.yaml", "rollout:", "risk: high\n  rollout:")
     result = pipeline.materialize()
-    assert not result.success
-    assert "mlcicd approve returns 1" in failures(result)
+    assert result.success, failures(result)
+    asked = pipeline.resources["ledger"].entries("returns")[-1]
+    assert asked.action == "approval_requested"
+    assert "mlcicd approve returns 1" in asked.reason
     assert pipeline.champion() is None
 
 
