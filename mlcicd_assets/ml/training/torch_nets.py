@@ -122,7 +122,8 @@ class _Trained(NeuralNet):  # type: ignore[misc]  # skorch is untyped
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
-            yield
+            with torch.random.fork_rng():  # a loader of batches draws from it, even to predict
+                yield
         finally:
             torch.set_num_threads(before)
 

@@ -1,0 +1,1 @@
+"""Handwritten digits, 8 × 8 grey values each."""
