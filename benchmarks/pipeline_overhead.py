@@ -29,6 +29,7 @@ from mlcicd_assets.ml.data.feature_table import assemble
 from mlcicd_assets.ml.data.features import compute_features
 from mlcicd_assets.ml.evaluation.gates import decide
 from mlcicd_assets.ml.user_code import load_function, load_object
+from mlcicd_assets.release.run_files import Candidate
 from mlcicd_assets.release.verdict import authorise, seal
 from mlcicd_assets.reports.distributions import distributions_picture
 from mlcicd_assets.reports.evaluation import render_evaluation
@@ -87,7 +88,8 @@ def plain_model(lane: ModelLane, resources: dict[str, Any]) -> None:
         training.keep(tracking, run.id, made, Path(folder))
     digest = made.package.digest
     with tempfile.TemporaryDirectory() as folder:
-        evaluation = evaluating.measure(lane, lake, tracking, run.id, digest, None, Path(folder))
+        trained, serving = Candidate(run.id, digest), resources["serving"]
+        evaluation, _ = evaluating.measure(lane, lake, tracking, serving, trained, None, Path(folder))
         gates = decide(lane.model, evaluation)
         verdict = evaluating.verdict_of(lane, evaluation, gates, run.id, datetime.now(UTC))
         envelope = seal(verdict, keys.private_key())
