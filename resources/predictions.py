@@ -1,13 +1,13 @@
 """Reading what the servers recorded of their predictions."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 import polars as pl
 
-from resources.protocols import Environment
+from resources.protocols import Environment, Lake, TableVersion
 
 
 class Predictions(Protocol):
@@ -92,3 +92,21 @@ def counted(folder: Path) -> list[Path]:
         if not within:
             kept.append(file)
     return [path for *_, path in kept]
+
+
+def compact(
+    predictions: Predictions, lake: Lake, model: str, day: date, *, environment: Environment = "production"
+) -> TableVersion | None:
+    """Put a day (UTC) of a model's log into the lake's table `<model>/predictions`; None without rows.
+
+    The recorded columns become columns named `input_…`. Again for the same rows, it writes nothing.
+    """
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    rows = predictions.scan(model, start, start + timedelta(days=1), environment=environment).collect()
+    if rows.is_empty():
+        return None
+    if "inputs" in rows.columns:
+        inputs = rows["inputs"].struct.unnest()
+        named = inputs.rename({name: f"input_{name}" for name in inputs.columns})
+        rows = rows.drop("inputs").hstack(named)
+    return lake.write(f"{model}/predictions", rows, partition=day.isoformat())

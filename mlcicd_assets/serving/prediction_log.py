@@ -172,7 +172,7 @@ class PredictionLog:
         return frame.with_columns(self._inputs(entries)) if self._columns else frame
 
     def _inputs(self, entries: list[Entry]) -> pl.Series:
-        records = pl.concat([entry.records.select(list(self._columns)) for entry in entries])
+        records = pl.concat([entry.records for entry in entries], rechunk=True).select(list(self._columns))
         hashed = [name for name, is_hashed in self._columns.items() if is_hashed]
         records = records.with_columns(
             pl.Series(name, [self._pseudonym(name, value) for value in records[name]], dtype=pl.String)

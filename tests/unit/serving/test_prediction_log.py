@@ -1,6 +1,7 @@
 """What is written down of predictions: whole, once, bounded, and without what is personal."""
 
 import zlib
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from mlcicd_assets.ml.artifact.scoring import Predictions
 from mlcicd_assets.ml.prediction_logging import PredictionLog as Declared
 from mlcicd_assets.serving import log_files
 from mlcicd_assets.serving.prediction_log import DROPPED, Entry, PredictionLog
-from resources.predictions import PredictionFolder
+from resources.lake import DeltaLake
+from resources.predictions import PredictionFolder, compact
 
 COLUMNS = ["amount", "email", "name"]
 
@@ -207,3 +209,17 @@ def test_nothing_recorded_is_an_empty_table(tmp_path: Path) -> None:
     found = read(tmp_path)
     assert found.height == 0
     assert {"request_id", "at", "role", "score", "label", "version"} <= set(found.columns)
+
+
+def test_a_day_of_the_log_goes_into_the_lake_once(tmp_path: Path) -> None:
+    log = make(tmp_path, hash=["email"])
+    log.record(entry("r1", rows=2))
+    log.flush()
+    lake, day = DeltaLake(str(tmp_path / "lake")), date(2027, 1, 15)
+    first, again = (compact(PredictionFolder(tmp_path), lake, "m", day) for _ in range(2))
+    assert first is not None
+    assert again == first
+    found = lake.scan("m/predictions", partitions=["2027-01-15"]).collect()
+    assert found["request_id"].to_list() == ["r1", "r1"]
+    assert found["input_amount"].to_list() == [0.0, 1.0]
+    assert compact(PredictionFolder(tmp_path), lake, "m", date(2027, 1, 16)) is None
