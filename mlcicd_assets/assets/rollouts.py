@@ -65,10 +65,19 @@ class Rollouts:
         self.actions = Actions(lane, world, clock, proven)
         self.clock = clock
         self._observer = observer
+        # As read, for the compare-and-set: another version of this code may write the same state otherwise.
+        self._texts: dict[tuple[str, int], str] = {}
 
     def state(self) -> State | None:
         """The last rollout, whether it goes on or has ended; None before the first."""
-        return parse(self.world.ledger.pointer(rollout_pointer(self.model)))
+        return self._read()[0]
+
+    def _read(self) -> tuple[State | None, str | None]:
+        text = self.world.ledger.pointer(rollout_pointer(self.model))
+        state = parse(text)
+        if state is not None and text is not None:
+            self._texts[state.id, state.revision] = text
+        return state, text
 
     def active(self) -> State | None:
         """The rollout that goes on."""
@@ -157,8 +166,7 @@ class Rollouts:
 
         Somebody else who moved the rollout on in between is no error: the next pass sees it.
         """
-        text = self.world.ledger.pointer(rollout_pointer(self.model))
-        state = parse(text)
+        state, text = self._read()
         if state is None or text is None or not state.pending:
             heal(self.actions, state)
         if state is None or text is None or state.ended:
@@ -235,7 +243,7 @@ class Rollouts:
         action = action_of(before, after)
         self.world.ledger.move(
             rollout_pointer(self.model),
-            expected=text_of(before) if before else None,
+            expected=self._texts.get((before.id, before.revision), text_of(before)) if before else None,
             new=text_of(after),
             action=action,
             model=self.model,

@@ -57,25 +57,25 @@ def advance(
 @app.command()
 def pause(context: typer.Context, model: Model, by: By, reason: Reason, as_json: Json = False) -> None:
     """Keep the weights as they are; a failing version is taken back all the same."""
-    _steer(context, model, as_json, lambda rollouts: rollouts.pause(by=by, reason=reason))
+    _steer(context, model, as_json, lambda one: one.pause(**_signed(by, reason)))
 
 
 @app.command()
 def resume(context: typer.Context, model: Model, by: By, reason: Reason, as_json: Json = False) -> None:
     """Go on after a hold: the step begins anew."""
-    _steer(context, model, as_json, lambda rollouts: rollouts.resume(by=by, reason=reason))
+    _steer(context, model, as_json, lambda one: one.resume(**_signed(by, reason)))
 
 
 @app.command()
 def abort(context: typer.Context, model: Model, by: By, reason: Reason, as_json: Json = False) -> None:
     """Give all traffic back to the version that served before."""
-    _steer(context, model, as_json, lambda rollouts: rollouts.abort(by=by, reason=reason))
+    _steer(context, model, as_json, lambda one: one.abort(**_signed(by, reason)))
 
 
 @app.command()
 def retry(context: typer.Context, model: Model, by: By, reason: Reason) -> None:
     """Allow one more rollout of a version that was rolled back."""
-    version = rollouts_of(session_of(context), model).retry(by=by, reason=reason)
+    version = rollouts_of(session_of(context), model).retry(**_signed(by, reason))
     typer.echo(
         f"{model}: version {version} may be rolled out once more; "
         f"release it with: dagster asset materialize --select 'key:\"{model}/deployment\"'"
@@ -95,7 +95,7 @@ def rollback(
     from mlcicd_assets.release.envelope import Refused
 
     rollouts = rollouts_of(session_of(context), model)
-    asked = ask_rollback(rollouts, to, by=_text("--by", by), reason=_text("--reason", reason))
+    asked = ask_rollback(rollouts, to, **_signed(by, reason))
     if asked is None:
         _nothing_to_do(rollouts, as_json)
         return
@@ -121,10 +121,12 @@ def _steer(context: typer.Context, model: str, as_json: bool, does: "Callable[[R
     _tell(rollouts, rollouts.run(patience_s=_PATIENCE_S, until=lambda state: not state.pending), as_json)
 
 
-def _text(option: str, value: str) -> str:
-    if not value.strip():
-        raise typer.BadParameter(f"{option}: say it, the ledger keeps it")
-    return value.strip()
+def _signed(by: str, reason: str) -> dict[str, str]:
+    """Who and why, which the ledger keeps; raises typer.BadParameter where one is empty."""
+    for option, value in (("--by", by), ("--reason", reason)):
+        if not value.strip():
+            raise typer.BadParameter(f"{option}: say it, the ledger keeps it")
+    return {"by": by.strip(), "reason": reason.strip()}
 
 
 def _tell(rollouts: "Rollouts", state: "State | None", as_json: bool) -> None:
