@@ -15,6 +15,7 @@ from mlcicd_assets.ml.data.contracts import ContractBroken
 from mlcicd_assets.ml.data.features import FeaturesError
 from mlcicd_assets.ml.data.labels import LabelError
 from mlcicd_assets.ml.evaluation.evaluate import EvaluationError
+from mlcicd_assets.ml.evaluation.reproducibility import ReproductionError
 from mlcicd_assets.ml.training.fitting import TrainingError
 from mlcicd_assets.ml.training.splits import NotEnoughData
 from mlcicd_assets.ml.user_code import UserCodeError
@@ -32,6 +33,7 @@ EXPECTED = (
     LabelError,
     NotEnoughData,
     PackageError,
+    ReproductionError,
     ResourceError,
     ScoringError,
     ServingError,

@@ -13,9 +13,14 @@ def automation() -> "dg.Definitions":
 
     from mlcicd_assets.automation.approvals import approvals_sensor, decision_job
     from mlcicd_assets.automation.backtests import backtest_job
+    from mlcicd_assets.automation.reproduction import reproduce_job
     from mlcicd_assets.automation.retention import retention_job, retention_schedule
     from mlcicd_assets.automation.rollouts import rollback_job, rollouts_sensor
     from mlcicd_assets.automation.stale_sensor import stale_sensor
 
     retention = retention_job()
-    return dg.Definitions(jobs=[backtest_job(), decision_job(), retention, rollback_job()], sensors=[approvals_sensor(), rollouts_sensor(), stale_sensor()], schedules=[retention_schedule(retention)])
+    return dg.Definitions(
+        jobs=[backtest_job(), decision_job(), retention, reproduce_job(), rollback_job()],
+        sensors=[approvals_sensor(), rollouts_sensor(), stale_sensor()],
+        schedules=[retention_schedule(retention)],
+    )

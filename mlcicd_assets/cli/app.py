@@ -19,6 +19,7 @@ from mlcicd_assets.cli import (
     predict,
     register,
     repair,
+    reproduce,
     retention,
     rollout,
     serve,
@@ -110,17 +111,19 @@ app.command("backtest")(backtest.backtest)
 app.command("impact")(impact.impact)
 app.command("predict")(predict.predict)
 app.command("verify")(verify.verify)
+app.command("reproduce")(reproduce.reproduce)
+app.command("retrain", hidden=True)(reproduce.retrain)  # what `reproduce` runs at the other commit
 app.command("approve")(approvals.approve)
 app.command("reject")(approvals.reject)
 app.command("override")(approvals.override)
 app.command("audit")(audit.audit)
 app.command("repair")(repair.repair)
+app.command("rollback")(rollout.rollback)
+app.add_typer(rollout.app, name="rollout")
 app.add_typer(keys.app, name="keys")
 app.command("retention")(retention.retention)
 app.command("pin")(retention.pin)
 app.command("unpin")(retention.unpin)
-app.command("rollback")(rollout.rollback)
-app.add_typer(rollout.app, name="rollout")
 app.add_typer(serve.app, name="serve")
 app.command("land")(land.land)
 app.command("register")(register.register)

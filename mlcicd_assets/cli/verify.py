@@ -1,6 +1,5 @@
 """`mlcicd verify`: proves a version again, from its bytes to the process that serves it."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -10,14 +9,13 @@ import typer
 
 from mlcicd_assets.cli.output import Json, console, print_json
 from mlcicd_assets.cli.session import Session, session_of
+from mlcicd_assets.cli.targets import parse_target, version_of
 
 if TYPE_CHECKING:
     from mlcicd_assets.cli.proofs import Fetched
     from mlcicd_assets.ml.catalogue import ModelLane
     from mlcicd_assets.release.verdict import Verdict
     from resources.protocols import Entry, ModelVersion
-
-_TARGET = re.compile(r"^([a-z][a-z0-9_]*)(?:@([\w-]+))?$")
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Prove a version again, from its bytes to its server."""
-    steps = list(prove(session_of(context), *_parse(target)))
+    steps = list(prove(session_of(context), *parse_target(target)))
     passed = all(step.passed for step in steps)
     if as_json:
         print_json({"target": target, "passed": passed, "steps": [asdict(step) for step in steps]})
@@ -59,7 +57,7 @@ def prove(session: Session, model: str, which: str) -> Iterator[Step]:
     lane = session.model(model)
     name = "version"
     try:
-        version = _version(session, model, which)
+        version = version_of(session, model, which)
         yield Step(name, True, _described(version))
         name = "package"
         with fetched(session, version) as found:
@@ -178,29 +176,6 @@ class _Proof:
         entries = self.session.ledger.entries(self.version.model)
         moves = [entry for entry in entries if entry.version == self.version.version]
         return next((entry for entry in reversed(moves) if entry.action == "promoted"), None)
-
-
-def _parse(target: str) -> tuple[str, str]:
-    found = _TARGET.match(target)
-    if found is None:
-        raise typer.BadParameter(f"a target reads like flight_delay, flight_delay@3, not {target!r}")
-    return found[1], found[2] or "champion"
-
-
-def _version(session: Session, model: str, which: str) -> "ModelVersion":
-    from mlcicd_assets.cli.proofs import champion_version
-    from mlcicd_assets.release.envelope import Refused
-
-    # The ledger says who is champion; the registry's alias only mirrors it.
-    wanted: int | str | None = champion_version(session.ledger, model) if which == "champion" else which
-    if wanted is None:
-        raise Refused(f"{model} has no champion yet; materialize {model}/deployment")
-    if isinstance(wanted, str) and wanted.isdigit():
-        wanted = int(wanted)
-    version = session.registry.get(model, wanted)
-    if version is None:
-        raise Refused(f"the registry has no version {wanted!r} of {model}")
-    return version
 
 
 def _described(version: "ModelVersion") -> str:
