@@ -16,11 +16,15 @@ def history_png(tuning: "TuningRecord") -> bytes:
     figure = Figure(figsize=(5.0, 3.0), layout="constrained")
     axes = figure.subplots()
     for state, mark, colour in (("complete", "o", MINE), ("pruned", "x", FAINT)):
-        some = [trial for trial in tuning.trials if trial.state == state and trial.value is not None]
+        some = [
+            (trial.number, trial.value)
+            for trial in tuning.trials
+            if trial.state == state and trial.value is not None
+        ]
         if some:
             axes.scatter(
-                [trial.number for trial in some],
-                [trial.value for trial in some],
+                [number for number, _ in some],
+                [value for _, value in some],
                 marker=mark,
                 color=colour,
                 s=22,

@@ -188,8 +188,11 @@ class _Search:
                 for fold in some
                 if _fold(fold) not in trial.user_attrs
             ]
-            done = [self._keep(live[outcome.unit.trial], outcome) for outcome in self._evaluate(units)]
-            if len(done) < len(units):
+            done = 0
+            for outcome in self._evaluate(units):
+                self._keep(live[outcome.unit.trial], outcome)
+                done += 1
+            if done < len(units):
                 return False
             self._decide(self._live(batch), step, last=step == len(steps) - 1)
         return True
