@@ -128,11 +128,11 @@ def _opponent(
         return None
     try:
         place = registry.fetch(current.model, current.version, folder) / PACKAGE
-        learned = TrainingRecord.model_validate_json(
+        record = TrainingRecord.model_validate_json(
             tracking.fetch(current.run_id, TRAINING, folder).read_bytes()
         )
         package = read_package(place, expected=current.digest)
-        return Champion(current.version, current.digest, package, learned_until=learned.train[1])
+        return Champion(current.version, current.digest, package, training=record)
     except (ResourceError, PackageError) as error:
         return Champion(current.version, current.digest, None, str(error))
 

@@ -58,6 +58,7 @@ class ChampionResult(Evidence):
     metrics: dict[str, float | None] = {}
     shapes: Shapes = Shapes()
     problem: str = ""
+    training: TrainingRecord | None = None  # without its trials; None in evaluations from before it was kept
 
 
 class Evaluation(Evidence):
@@ -105,7 +106,17 @@ class Champion:
     digest: str
     package: Package | None
     problem: str = ""
-    learned_until: datetime | None = None  # the end of its training window
+    training: TrainingRecord | None = None  # None where it could not be fetched
+
+    @property
+    def learned_until(self) -> datetime | None:
+        """The end of its training window."""
+        return self.training.train[1] if self.training else None
+
+    @property
+    def recorded(self) -> TrainingRecord | None:
+        """What it was trained with, without the trials of its search: they are in its own record."""
+        return self.training.model_copy(update={"tuning": None}) if self.training else None
 
 
 def evaluate(
@@ -270,9 +281,12 @@ def _champion(
         digest=champion.digest,
         metrics=own.measure(truth, scores, protected=protected).metrics,
         shapes=shapes_of(own.task, truth, scores),
+        training=champion.recorded,
     )
     return result, Scored(own, truth, scores)
 
 
 def _unscored(champion: Champion, problem: str) -> tuple[ChampionResult, None]:
-    return ChampionResult(version=champion.version, digest=champion.digest, problem=problem), None
+    return ChampionResult(
+        version=champion.version, digest=champion.digest, problem=problem, training=champion.recorded
+    ), None
