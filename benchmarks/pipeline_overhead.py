@@ -93,7 +93,7 @@ def plain_model(lane: ModelLane, resources: dict[str, Any]) -> None:
         gates = decide(lane.model, evaluation)
         verdict = evaluating.verdict_of(lane, evaluation, gates, run.id, datetime.now(UTC))
         envelope = seal(verdict, keys.private_key())
-        page = render_evaluation(evaluation, gates)
+        page = render_evaluation(evaluation, gates, lane.model)
         evaluating.keep(tracking, run.id, Path(folder), evaluation, envelope, page)
         resources["reports"].save(f"{MODEL}/{digest[:12]}.html", page)
         for name in evaluating.IN_THE_UI:

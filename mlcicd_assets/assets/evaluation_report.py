@@ -30,6 +30,7 @@ from mlcicd_assets.ml.evaluation.evaluate import Champion, Evaluation, evaluate
 from mlcicd_assets.ml.evaluation.examination import Plans
 from mlcicd_assets.ml.evaluation.gates import GateResult, decide
 from mlcicd_assets.ml.training.training_record import TrainingRecord
+from mlcicd_assets.release.history import OVERRIDDEN
 from mlcicd_assets.release.run_files import (
     EVALUATION,
     HOLDOUT,
@@ -89,7 +90,7 @@ def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
             evaluation, read = measure(lane, lake, tracking, serving, trained, opponent, folder)
             gates = decide(lane.model, evaluation)
             verdict = verdict_of(lane, evaluation, gates, trained.run_id, datetime.now(UTC))
-            page = render_evaluation(evaluation, gates)
+            page = render_evaluation(evaluation, gates, lane.model, overrides(ledger, model, trained.digest))
             keep(tracking, trained.run_id, folder, evaluation, seal(verdict, keys.private_key()), page)
             link = reports.save(f"{model}/{trained.digest[:12]}.html", page)
         ledger.append(
@@ -118,6 +119,16 @@ def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
         )
 
     return _evaluation_report
+
+
+def overrides(ledger: Ledger, model: str, digest: str) -> list[str]:
+    """The overrides on record for exactly this artifact, in words, oldest first."""
+    return [
+        f"{entry.actor} on {entry.at[:16].replace('T', ' ')}: {entry.reason} "
+        f"({', '.join(entry.details.get('gates') or ['the approval'])}; until {entry.details.get('expires')})"
+        for entry in ledger.entries(model)
+        if entry.action == OVERRIDDEN and entry.digest == digest
+    ]
 
 
 def _opponent(
@@ -332,6 +343,6 @@ def held(evaluation: Evaluation) -> str:
 
 
 def _number(value: float | None) -> str:
-    from mlcicd_assets.reports.evaluation import number
+    from mlcicd_assets.reports.wording import number
 
     return number(value)

@@ -9,7 +9,7 @@ from mlcicd_assets.ml.evaluation.evaluate import Evaluation
 from mlcicd_assets.ml.evaluation.fairness import FairnessEvidence
 from mlcicd_assets.ml.evaluation.robustness import RobustnessEvidence
 from mlcicd_assets.ml.evaluation.slices import SliceResult, SlicesEvidence
-from mlcicd_assets.reports.evaluation import number
+from mlcicd_assets.reports.wording import number
 
 # Groups and slices beyond these stand in evaluation.json.
 _ROWS = 40

@@ -17,7 +17,7 @@ def significance_shown(found: Significance | None) -> dict[str, Any]:
 
 
 def _row(one: MetricEvidence) -> dict[str, str]:
-    from mlcicd_assets.reports.evaluation import number
+    from mlcicd_assets.reports.wording import number
 
     def span(low: float | None, high: float | None) -> str:
         return "" if low is None or high is None else f"{number(low)} to {number(high)}"

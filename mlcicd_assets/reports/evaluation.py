@@ -1,87 +1,121 @@
 """The evaluation page: one self-contained HTML file for whoever decides, or wonders why it was decided."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
+from mlcicd_assets.ml.declarations import ModelDeclaration
 from mlcicd_assets.ml.evaluation.evaluate import Evaluation
-from mlcicd_assets.ml.evaluation.gates import GateResult
-from mlcicd_assets.ml.evaluation.metrics import metrics_of
+from mlcicd_assets.ml.evaluation.gates import CHAMPION, GateResult
+from mlcicd_assets.ml.evaluation.serving_truths import where_skewed
+from mlcicd_assets.ml.training.cost import money
+from mlcicd_assets.reports import wording
+from mlcicd_assets.reports.differences import Differences, differences, parameters
 from mlcicd_assets.reports.figures import pictures_of, svg
+from mlcicd_assets.reports.forest import forest
+from mlcicd_assets.reports.omissions import omissions, served_by
+from mlcicd_assets.reports.sections import drop_scale, groups_of, served, slice_scale
+from mlcicd_assets.reports.tuning import history_svg
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One metric of challenger and champion, as text."""
+def render_evaluation(
+    evaluation: Evaluation,
+    gates: Sequence[GateResult],
+    about: ModelDeclaration,
+    overrides: Sequence[str] = (),
+) -> str:
+    """The page as HTML, with nothing to fetch: pictures and styles are inside, and scripts are forbidden.
 
-    metric: str
-    mine: str
-    theirs: str
-    change: str  # "+0.012"
-    verdict: str  # "better", "worse", "same" or ""
-    gated: bool
+    `overrides` are those on record for exactly this artifact, in words.
+    """
+    from markupsafe import Markup
+
+    training, skew = evaluation.training, evaluation.serving.skew if evaluation.serving else None
+    failed = [gate for gate in gates if not gate.passed]
+    compared = evaluation.champion is not None and not evaluation.champion.problem
+    return (
+        _environment()
+        .get_template("evaluation.html.j2")
+        .render(
+            about=about,
+            evaluation=evaluation,
+            training=training,
+            judged=_judged(evaluation),
+            champion=evaluation.champion,
+            significance=evaluation.significance,
+            fairness=evaluation.fairness,
+            groups=groups_of(evaluation.fairness) if evaluation.fairness else [],
+            slices=evaluation.slices,
+            slice_scale=slice_scale,
+            robustness=evaluation.robustness,
+            drop_scale=drop_scale,
+            serving=evaluation.serving,
+            served=served(evaluation, gates),
+            served_by=served_by(evaluation),
+            skewed=where_skewed(skew) if skew else "",
+            repeated=evaluation.reproducibility,
+            price=priced(evaluation, about),
+            differs=differs_of(evaluation),
+            parameters=parameters(training),
+            omissions=omissions(evaluation),
+            overrides=overrides,
+            gates=[*failed, *(gate for gate in gates if gate.passed)],
+            failed=failed,
+            # No gates at all is no proof either.
+            passed=bool(gates) and not failed,
+            against=next((g for g in gates if g.name == CHAMPION and g.passed and compared), None),
+            lines=forest(evaluation, gates),
+            pictures=[_drawn(svg(name, evaluation)) for name in pictures_of(evaluation.task)],
+            tuning_picture=_drawn(history_svg(training.tuning)) if training.tuning else Markup(""),
+        )
+    )
 
 
-def render_evaluation(evaluation: Evaluation, gates: Sequence[GateResult]) -> str:
-    """The page as HTML, with nothing to fetch: pictures and styles are inside."""
+def priced(evaluation: Evaluation, about: ModelDeclaration) -> str:
+    """What the training cost in money; empty without rates or a meter."""
+    cost = evaluation.training.cost
+    return f"{money(cost, about.rates):.4f} {about.rates.currency}" if cost and about.rates else ""
+
+
+def differs_of(evaluation: Evaluation) -> Differences | None:
+    """What differs from the champion's training; None where that is not known, or there is none."""
+    theirs = evaluation.champion.training if evaluation.champion else None
+    return differences(evaluation.training, theirs) if theirs else None
+
+
+def _judged(evaluation: Evaluation) -> tuple[object, object]:
+    held = evaluation.holdout
+    return (held.start, held.end) if held else evaluation.training.holdout
+
+
+def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     environment = Environment(
-        loader=PackageLoader("mlcicd_assets.reports"), autoescape=True, undefined=StrictUndefined
+        loader=PackageLoader("mlcicd_assets.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters["breakable"] = lambda name: Markup("_<wbr>").join(name.split("_"))
-    environment.filters["number"] = number
-    environment.filters["signs"] = signs
-    environment.filters["span"] = span
-    failed = [gate for gate in gates if not gate.passed]
-    return environment.get_template("evaluation.html.j2").render(
-        evaluation=evaluation,
-        training=evaluation.training,
-        champion=evaluation.champion,
-        gates=[*failed, *(gate for gate in gates if gate.passed)],
-        failed=failed,
-        # No gates at all is no proof either.
-        passed=bool(gates) and not failed,
-        comparisons=compare(evaluation, gates),
-        pictures=[Markup(svg(name, evaluation)) for name in pictures_of(evaluation.task)],  # noqa: S704 - drawn by us
-    )
+    environment.filters |= {
+        "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),
+        "count": wording.count,
+        "interval": wording.interval,
+        "number": wording.number,
+        "plain": wording.plain,
+        "signed": wording.signed,
+        "signs": wording.signs,
+        "span": wording.span,
+    }
+    return environment
 
 
-def number(value: float | None) -> str:
-    """Four digits that matter; small ones in powers of ten; a dash for what is missing."""
-    if value is None:
-        return "–"
-    if value != 0 and abs(value) < 1e-3:
-        return f"{value:.1e}"
-    return f"{value:.4f}"
+def _drawn(picture: str) -> "Markup":
+    from markupsafe import Markup
 
-
-def signs(text: str) -> str:
-    """Bounds as a reader expects them: ≥ and ≤."""
-    return text.replace(">=", "≥").replace("<=", "≤")
-
-
-def span(window: tuple[datetime, datetime]) -> str:
-    """A window by its first and last day."""
-    start, end = window
-    return f"{start:%Y-%m-%d} … {end - timedelta(microseconds=1):%Y-%m-%d}"
-
-
-def compare(evaluation: Evaluation, gates: Sequence[GateResult]) -> list[Comparison]:
-    """All metrics, the gated ones first."""
-    known = metrics_of(evaluation.task)
-    gated = [gate.name for gate in gates if gate.name in known]
-    names = [*gated, *(name for name in known if name not in gated)]
-    return [_comparison(evaluation, name, gated=name in gated) for name in names]
-
-
-def _comparison(evaluation: Evaluation, name: str, *, gated: bool) -> Comparison:
-    mine = evaluation.metrics.get(name)
-    theirs = evaluation.champion.metrics.get(name) if evaluation.champion else None
-    if mine is None or theirs is None:
-        return Comparison(name, number(mine), number(theirs), "", "", gated)
-    change = mine - theirs
-    better = (change > 0) == metrics_of(evaluation.task)[name]
-    verdict = "same" if abs(change) < 5e-5 else "better" if better else "worse"
-    return Comparison(name, number(mine), number(theirs), f"{change:+.4f}".replace("-", "−"), verdict, gated)
+    return Markup(picture)  # noqa: S704  drawn by us; matplotlib escapes the texts in it

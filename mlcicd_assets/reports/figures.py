@@ -1,6 +1,7 @@
 """The pictures of an evaluation: small, colour-blind safe, PNG for metadata and themed SVG for pages."""
 
 import base64
+import html
 import io
 import re
 from collections.abc import Callable
@@ -18,9 +19,21 @@ if TYPE_CHECKING:
 # becomes a CSS variable, so that one picture serves the light and the dark theme.
 INK, FAINT, MINE, THEIRS, SOFT = "#23272f", "#9aa1ab", "#0072b2", "#d55e00", "#cfe3f1"
 _VARIABLES = {INK: "ink", FAINT: "faint", MINE: "mine", THEIRS: "theirs", SOFT: "soft"}
+_DESCRIBED = {
+    "roc": "True-positive rate by false-positive rate",
+    "precision_recall": "Precision by recall",
+    "alerts": "Recall by the share of rows that is alerted on",
+    "confusion": "Rows by truth and alarm",
+    "calibration": "Observed share by predicted score, for tenths of the rows",
+    "scores": "Distribution of scores of either class",
+    "classes": "Share of each class's rows by answer",
+    "predicted": "True values by predicted values",
+    "errors": "Share of rows below an error",
+}
+_METRIC = {"roc": "roc_auc", "precision_recall": "average_precision", "calibration": "ece"}
 _SIZE = (4.0, 3.2)
 _MARGINS = {"left": 0.165, "right": 0.955, "bottom": 0.145, "top": 0.915}
-_STYLE: Any = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.titlesize": 10,
@@ -40,6 +53,8 @@ _STYLE: Any = {
     "lines.linewidth": 1.8,
     "svg.fonttype": "none",
     "svg.hashsalt": "mlcicd",
+    # A class may be called anything: "$x$" is no formula.
+    "text.parse_math": False,
 }
 
 
@@ -50,13 +65,34 @@ def png(name: str, evaluation: Evaluation) -> bytes:
 
 def svg(name: str, evaluation: Evaluation) -> str:
     """One of PICTURES to stand in a page that defines --ink, --faint, --mine, --theirs and --soft."""
-    text = _drawn(name, evaluation, "svg").decode()
+    return themed(name, _drawn(name, evaluation, "svg"), described(name, evaluation))
+
+
+def themed(name: str, picture: bytes, label: str) -> str:
+    """An SVG of ours as part of a page: its colours follow the theme, screen readers hear the label.
+
+    `name` tells its parts apart from those of the page's other pictures.
+    """
+    text = picture.decode()
     text = text[text.index("<svg") :]
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
-    # The page sets the size; a label tells screen readers what the drawing shows.
-    opening = rf'<svg viewBox="\1" role="img" aria-label="{name}">'
-    return re.sub(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', opening, text, count=1)
+    text = re.sub(r'<g id="[\w.]+_\d+">', "<g>", text)
+    text = re.sub(r'(id="|href="#|url\(#)(?=[a-z][0-9a-f]{10}\b)', rf"\1{name}-", text)
+    # The page sets the size.
+    opening = rf'<svg viewBox="\1" role="img" aria-label="{html.escape(label)}">'
+    return re.sub(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', lambda found: found.expand(opening), text, count=1)
+
+
+def described(name: str, evaluation: Evaluation) -> str:
+    """What a picture shows, for those who cannot see it."""
+    metric = _METRIC.get(name)
+    if metric is None:
+        return _DESCRIBED[name]
+    mine = _named("challenger", evaluation.metrics.get(metric))
+    champion = evaluation.champion
+    theirs = [_named("champion", champion.metrics.get(metric))] if champion else []
+    return f"{_DESCRIBED[name]}: {metric} {'; '.join([mine, *theirs])}"
 
 
 def data_uri(picture: bytes) -> str:
@@ -68,7 +104,7 @@ def _drawn(name: str, evaluation: Evaluation, kind: str) -> bytes:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         # Fixed margins: measuring the text for a layout would double the time.
         figure = Figure(figsize=_SIZE)
         axes = figure.subplots(gridspec_kw=_MARGINS)
@@ -76,7 +112,7 @@ def _drawn(name: str, evaluation: Evaluation, kind: str) -> bytes:
             PICTURES[name](axes, evaluation)
         else:
             _nothing(axes)
-        return _saved(figure, kind)
+        return saved(figure, kind)
 
 
 def _drawable(evaluation: Evaluation) -> bool:
@@ -84,7 +120,8 @@ def _drawable(evaluation: Evaluation) -> bool:
     return bool(drawn.roc.x or drawn.calibration or drawn.predicted.x)
 
 
-def _saved(figure: "Figure", kind: str) -> bytes:
+def saved(figure: "Figure", kind: str) -> bytes:
+    """A figure as png or svg, the same bytes for the same drawing."""
     buffer = io.BytesIO()
     settled: dict[str, Any] = (
         {"metadata": {"Date": None}, "transparent": True} if kind == "svg" else {"dpi": 110}

@@ -1,20 +1,37 @@
 """The picture of a search: what each trial reached, and the best so far."""
 
-import io
 from typing import TYPE_CHECKING
 
-from mlcicd_assets.reports.figures import FAINT, MINE, THEIRS
+from mlcicd_assets.reports.figures import FAINT, MINE, STYLE, THEIRS, saved, themed
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from mlcicd_assets.ml.training.tuning_record import TuningRecord
 
 
 def history_png(tuning: "TuningRecord") -> bytes:
     """Trials by number with their validation score; pruned ones as crosses, failed ones at the bottom."""
+    return _drawn(tuning, "png")
+
+
+def history_svg(tuning: "TuningRecord") -> str:
+    """The same picture to stand in a page with a theme."""
+    label = f"{tuning.metric} in validation of each of {len(tuning.trials)} trials, and the best so far"
+    return themed("tuning", _drawn(tuning, "svg"), label)
+
+
+def _drawn(tuning: "TuningRecord", kind: str) -> bytes:
+    import matplotlib
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.0, 3.0), layout="constrained")
-    axes = figure.subplots()
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.0, 3.0), layout="constrained")
+        _draw(figure.subplots(), tuning)
+        return saved(figure, kind)
+
+
+def _draw(axes: "Axes", tuning: "TuningRecord") -> None:
     for state, mark, colour in (("complete", "o", MINE), ("pruned", "x", FAINT)):
         some = [
             (trial.number, trial.value)
@@ -46,9 +63,6 @@ def history_png(tuning: "TuningRecord") -> bytes:
     axes.set_ylabel(tuning.metric)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
 
 
 def best_so_far(tuning: "TuningRecord") -> tuple[list[int], list[float]]:

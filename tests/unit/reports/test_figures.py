@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from mlcicd_assets.ml.evaluation.curves import Shapes
-from mlcicd_assets.reports.figures import data_uri, pictures_of, png, svg
+from mlcicd_assets.reports.figures import data_uri, described, pictures_of, png, svg
 from tests.fakes.evaluations import evaluation
 
 EVALUATION = evaluation(champion_skill=0.7)
@@ -25,7 +25,7 @@ def test_a_drawing_is_whole_xml_in_the_pages_colours(name: str) -> None:
     drawing = svg(name, EVALUATION)
 
     root = ET.fromstring(drawing.replace("xlink:href", "href"))  # noqa: S314 - drawn by us
-    assert root.attrib["aria-label"] == name
+    assert root.attrib["aria-label"] == described(name, EVALUATION)
     assert "var(--ink)" in drawing
     for colour in ("#23272f", "#0072b2", "#d55e00"):
         assert colour not in drawing

@@ -1,0 +1,87 @@
+"""The measured sections of an evaluation, put in order for a reader."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlcicd_assets.ml.evaluation import serving_truths
+from mlcicd_assets.ml.evaluation.evaluate import Evaluation
+from mlcicd_assets.ml.evaluation.fairness import Disparity, FairnessEvidence, GroupResult
+from mlcicd_assets.ml.evaluation.gates import GateResult
+from mlcicd_assets.ml.evaluation.robustness import RobustnessEvidence
+from mlcicd_assets.ml.evaluation.slices import SliceResult
+from mlcicd_assets.reports.whiskers import Scale
+
+# In words, with the unit that a value is in.
+SERVED = {
+    "latency_p50_ms": "Latency, half of the answers within",
+    "latency_p99_ms": "Latency, 99 of 100 within",
+    "throughput_rps": "Throughput",
+    "memory_mb": "Memory, the most that was resident",
+    "cold_start_s": "Cold start, until ready and warm",
+    "artifact_mb": "Size of the package",
+    serving_truths.SKEW: "Training–serving skew, largest difference of a score",
+}
+UNITS = {"ms": "ms", "rps": "requests/s", "mb": "MB", "s": "s"}
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The groups of one protected column, what lies between them, and a scale for their rates."""
+
+    column: str
+    groups: list[GroupResult]
+    rates: list[str]
+    disparities: list[Disparity]
+    scale: Scale
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One serving truth, with its gate where it has one."""
+
+    what: str
+    value: float | None
+    unit: str
+    bound: str
+    passed: bool | None
+
+
+def groups_of(section: FairnessEvidence) -> list[Groups]:
+    """One table for each protected column, or crossing of columns."""
+    return [_groups(section, column) for column in dict.fromkeys(group.column for group in section.groups)]
+
+
+def _groups(section: FairnessEvidence, column: str) -> Groups:
+    groups = [group for group in section.groups if group.column == column]
+    rates = list(dict.fromkeys(name for group in groups for name in group.rates))
+    ends = [end for group in groups for rate in group.rates.values() for end in (rate.low, rate.high)]
+    return Groups(
+        column=column,
+        groups=groups,
+        rates=rates,
+        disparities=[one for one in section.disparities if one.column == column],
+        # A share is read against 0 to 1; an error has no upper end.
+        scale=Scale([0.0, *ends] if section.task == "regression" else [0.0, 1.0]),
+    )
+
+
+def slice_scale(slices: Sequence[SliceResult]) -> Scale:
+    """For the loss above the rest."""
+    return Scale([0.0, *(end for one in slices for end in (one.low, one.difference, one.high))])
+
+
+def drop_scale(section: RobustnessEvidence) -> Scale:
+    """For the drops of all disturbances."""
+    return Scale([0.0, *(end for one in section.disturbances for end in (one.low, one.drop, one.high))])
+
+
+def served(evaluation: Evaluation, gates: Sequence[GateResult]) -> list[Measured]:
+    """Every serving truth, with its bound where one is declared."""
+    values = serving_truths.values(evaluation.serving)
+    judged = {gate.name: gate for gate in gates}
+    return [_measured(name, what, values.get(name), judged.get(name)) for name, what in SERVED.items()]
+
+
+def _measured(name: str, what: str, value: float | None, gate: GateResult | None) -> Measured:
+    unit = UNITS.get(name.rpartition("_")[2], "")
+    return Measured(what, value, unit, gate.bound if gate else "", gate.passed if gate else None)
