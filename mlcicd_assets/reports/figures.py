@@ -162,7 +162,9 @@ def _precision_recall(axes: "Axes", evaluation: Evaluation) -> None:
     axes.axhline(share, color=FAINT, linewidth=1, linestyle=":", label=f"chance, {share:.3f}")
     _pair(axes, evaluation, lambda drawn: drawn.precision_recall, "average_precision")
     axes.set(title="Precision and recall", xlabel="recall", ylabel="precision")
-    axes.legend(loc="upper right")
+    # A good curve fills the upper right, a poor one the lower left.
+    good = (evaluation.metrics.get("average_precision") or 0.0) > 0.6
+    axes.legend(loc="lower left" if good else "upper right")
 
 
 def _confusion(axes: "Axes", evaluation: Evaluation) -> None:

@@ -10,6 +10,7 @@ from mlcicd_assets.ml.evaluation.evaluate import Evaluation
 from mlcicd_assets.ml.evaluation.gates import GateResult
 from mlcicd_assets.ml.evaluation.metrics import metrics_of
 from mlcicd_assets.ml.evaluation.significance import MetricEvidence
+from mlcicd_assets.ml.thresholds import Bound
 from mlcicd_assets.reports.whiskers import Scale, Whisker
 
 
@@ -25,14 +26,15 @@ class Line:
     gain: Whisker | None
     zero: float  # where no difference is
     margin: float | None  # where it becomes inferior; None where nothing is declared
+    bound: float | None  # the gate's threshold, where there is no champion to look at instead
 
 
 def forest(evaluation: Evaluation, gates: Sequence[GateResult]) -> list[Line]:
     """Every metric with a value: those that decide first, then the gated ones."""
     known = metrics_of(evaluation.task)
-    gated = {gate.name for gate in gates}
+    gated = {gate.name: gate for gate in gates}
     lines = [
-        _line(one, gated=one.metric in gated, more=known.get(one.metric, True))
+        _line(one, gated.get(one.metric), more=known.get(one.metric, True))
         for one in _evidence(evaluation)
         if one.value is not None or one.decides or one.metric in gated
     ]
@@ -50,19 +52,21 @@ def _evidence(evaluation: Evaluation) -> list[MetricEvidence]:
     ]
 
 
-def _line(one: MetricEvidence, *, gated: bool, more: bool) -> Line:
+def _line(one: MetricEvidence, gate: GateResult | None, *, more: bool) -> Line:
+    known, alone = one.low is not None, one.champion is None
+    limit = Bound.parse(gate.bound).limit if gate and alone else None
     ends = [one.low, one.value, one.high, one.champion_low, one.champion, one.champion_high]
-    values = Scale(ends)
+    # One model alone is read against what there could be, two against each other.
+    values = Scale([*ends, 0.0, 1.0, limit] if alone else ends)
     gains = Scale.about_zero([one.gain_low, one.gain, one.gain_high, one.margin])
     return Line(
         evidence=one,
-        gated=gated,
+        gated=gate is not None,
         more=more,
-        mine=values.whisker(one.low, one.value, one.high) if one.low is not None else None,
-        theirs=values.whisker(one.champion_low, one.champion, one.champion_high)
-        if one.low is not None
-        else None,
+        mine=values.whisker(one.low, one.value, one.high) if known else None,
+        theirs=values.whisker(one.champion_low, one.champion, one.champion_high) if known else None,
         gain=gains.whisker(one.gain_low, one.gain, one.gain_high),
         zero=gains(0.0),
         margin=gains(-one.margin) if one.margin else None,
+        bound=None if limit is None else values(limit),
     )

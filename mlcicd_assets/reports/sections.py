@@ -26,13 +26,13 @@ UNITS = {"ms": "ms", "rps": "requests/s", "mb": "MB", "s": "s"}
 
 @dataclass(frozen=True)
 class Groups:
-    """The groups of one protected column, what lies between them, and a scale for their rates."""
+    """The groups of one protected column, what lies between them, and a scale for each rate."""
 
     column: str
     groups: list[GroupResult]
     rates: list[str]
     disparities: list[Disparity]
-    scale: Scale
+    scales: dict[str, Scale]
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,18 @@ def groups_of(section: FairnessEvidence) -> list[Groups]:
 def _groups(section: FairnessEvidence, column: str) -> Groups:
     groups = [group for group in section.groups if group.column == column]
     rates = list(dict.fromkeys(name for group in groups for name in group.rates))
-    ends = [end for group in groups for rate in group.rates.values() for end in (rate.low, rate.high)]
     return Groups(
         column=column,
         groups=groups,
         rates=rates,
         disparities=[one for one in section.disparities if one.column == column],
-        # A share is read against 0 to 1; an error has no upper end.
-        scale=Scale([0.0, *ends] if section.task == "regression" else [0.0, 1.0]),
+        scales={name: _scale(groups, name) for name in rates},
     )
+
+
+def _scale(groups: Sequence[GroupResult], rate: str) -> Scale:
+    found = [group.rates[rate] for group in groups if rate in group.rates]
+    return Scale(end for one in found for end in (one.low, one.value, one.high))
 
 
 def slice_scale(slices: Sequence[SliceResult]) -> Scale:
