@@ -29,11 +29,12 @@ from mlcicd_assets.ml.data.feature_table import assemble
 from mlcicd_assets.ml.data.features import compute_features
 from mlcicd_assets.ml.evaluation.gates import decide
 from mlcicd_assets.ml.user_code import load_function, load_object
-from mlcicd_assets.release.run_files import Candidate
+from mlcicd_assets.release.run_files import MODEL_CARD, REPORT, Candidate
 from mlcicd_assets.release.verdict import authorise, seal
 from mlcicd_assets.reports.distributions import distributions_picture
 from mlcicd_assets.reports.evaluation import render_evaluation
 from mlcicd_assets.reports.figures import png
+from mlcicd_assets.reports.model_card import model_card
 from resources import build_resources
 
 MONTHS = [f"2013-{month:02}" for month in range(1, 7)]
@@ -94,7 +95,8 @@ def plain_model(lane: ModelLane, resources: dict[str, Any]) -> None:
         verdict = evaluating.verdict_of(lane, evaluation, gates, run.id, datetime.now(UTC))
         envelope = seal(verdict, keys.private_key())
         page = render_evaluation(evaluation, gates, lane.model)
-        evaluating.keep(tracking, run.id, Path(folder), evaluation, envelope, page)
+        papers = {REPORT: page, MODEL_CARD: model_card(evaluation, gates, lane.model)}
+        evaluating.keep(tracking, run.id, Path(folder), evaluation, envelope, papers)
         resources["reports"].save(f"{MODEL}/{digest[:12]}.html", page)
         for name in evaluating.IN_THE_UI:
             png(name, evaluation)

@@ -234,8 +234,13 @@ class ModelVersion:
 class Registry(Protocol):
     """Versions and aliases (MLflow). `champion` is a mirror of the ledger's pointer, never the truth."""
 
-    def register(self, model: str, digest: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
-        """Make a version of the run's package; the same digest again returns the version that exists."""
+    def register(
+        self, model: str, digest: str, run_id: str, tags: Mapping[str, str], *, about: str = ""
+    ) -> ModelVersion:
+        """Make a version of the run's package; the same digest again returns the version that exists.
+
+        `about` is a new version's description, for people.
+        """
         ...
 
     def versions(self, model: str) -> list[ModelVersion]:

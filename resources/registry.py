@@ -12,6 +12,8 @@ from resources.protocols import ModelVersion, ResourceError
 PACKAGE = "package"
 VERDICT = "verdict.json"
 _DIGEST = "digest"
+# The store keeps 5,000 characters of a description; the tags need some of them.
+_LONGEST = 2_000
 
 
 class MlflowRegistry:
@@ -23,7 +25,9 @@ class MlflowRegistry:
     def __repr__(self) -> str:
         return f"MlflowRegistry({self._store.place})"
 
-    def register(self, model: str, digest: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
+    def register(
+        self, model: str, digest: str, run_id: str, tags: Mapping[str, str], *, about: str = ""
+    ) -> ModelVersion:
         """Make a version of the run's package; the same digest again returns the version that exists."""
         existing = self._by_digest(model, digest)
         if existing:
@@ -40,7 +44,7 @@ class MlflowRegistry:
                 source=_source(client.get_run(run_id)),
                 run_id=run_id,
                 tags={**{key: str(value) for key, value in tags.items()}, _DIGEST: digest},
-                description=_description(digest, tags),
+                description=_description(digest, tags, about),
                 await_creation_for=0,
             )
         first = self._by_digest(model, digest)
@@ -181,9 +185,10 @@ def _quoted(name: str) -> str:
     return name
 
 
-def _description(digest: str, tags: Mapping[str, str]) -> str:
+def _description(digest: str, tags: Mapping[str, str], about: str) -> str:
     lines = [f"- {key}: `{value}`" for key, value in tags.items() if len(str(value)) < 200]
-    return "\n".join([f"Package `{digest}`", "", *lines])
+    first = [about[:_LONGEST], ""] if about else []
+    return "\n".join([*first, f"Package `{digest}`", "", *lines])
 
 
 def _version(found: Any, aliases: Mapping[int, tuple[str, ...]]) -> ModelVersion:

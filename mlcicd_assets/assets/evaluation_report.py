@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from mlcicd_assets.release.history import OVERRIDDEN
 from mlcicd_assets.release.run_files import (
     EVALUATION,
     HOLDOUT,
+    MODEL_CARD,
     PACKAGE,
     REPORT,
     TRAINING,
@@ -42,6 +43,7 @@ from mlcicd_assets.release.run_files import (
 )
 from mlcicd_assets.release.verdict import ChampionVersion, DataVersion, Gate, Holdout, Verdict, seal
 from mlcicd_assets.reports.evaluation import render_evaluation
+from mlcicd_assets.reports.model_card import model_card
 from mlcicd_assets.serving.examination import examine
 from resources.protocols import (
     Keys,
@@ -91,7 +93,9 @@ def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
             gates = decide(lane.model, evaluation)
             verdict = verdict_of(lane, evaluation, gates, trained.run_id, datetime.now(UTC))
             page = render_evaluation(evaluation, gates, lane.model, overrides(ledger, model, trained.digest))
-            keep(tracking, trained.run_id, folder, evaluation, seal(verdict, keys.private_key()), page)
+            card = model_card(evaluation, gates, lane.model)
+            signed = seal(verdict, keys.private_key())
+            keep(tracking, trained.run_id, folder, evaluation, signed, {REPORT: page, MODEL_CARD: card})
             link = reports.save(f"{model}/{trained.digest[:12]}.html", page)
         ledger.append(
             "verdict",
@@ -114,7 +118,10 @@ def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
             failure="; ".join(gate.message for gate in gates if not gate.passed),
         )
         return dg.MaterializeResult(
-            metadata=_shown(evaluation, gates, verdict, link),
+            metadata={
+                **_shown(evaluation, gates, verdict, link),
+                "model card": dg.MetadataValue.md(card),
+            },
             data_version=dg.DataVersion(_content(evaluation, gates)),
         )
 
@@ -267,13 +274,18 @@ def _holdout(evaluation: Evaluation) -> Holdout:
 
 
 def keep(
-    tracking: Tracking, run_id: str, folder: Path, evaluation: Evaluation, verdict: bytes, page: str
+    tracking: Tracking,
+    run_id: str,
+    folder: Path,
+    evaluation: Evaluation,
+    verdict: bytes,
+    papers: Mapping[str, str],
 ) -> None:
-    """Put evaluation, verdict and page into the run, and its metrics beside."""
+    """Put evaluation, verdict and what people read (by file name) into the run, and its metrics beside."""
     contents = {
         EVALUATION: evaluation.model_dump_json(indent=1).encode(),
         VERDICT: verdict,
-        REPORT: page.encode(),
+        **{name: text.encode() for name, text in papers.items()},
     }
     for name, content in contents.items():
         (folder / name).write_bytes(content)

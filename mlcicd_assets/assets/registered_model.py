@@ -14,7 +14,9 @@ from mlcicd_assets.assets.lifecycle import mirror, standing_of
 from mlcicd_assets.assets.model_options import asset_options, remember_stage
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release.authorisation import Authorised
+from mlcicd_assets.release.run_files import MODEL_CARD
 from mlcicd_assets.release.verdict import Verdict
+from mlcicd_assets.reports.model_card import first_lines
 from resources.protocols import Keys, Lake, Ledger, ModelVersion, Records, Registry, Tracking
 
 
@@ -40,9 +42,12 @@ def registered_model(lane: ModelLane) -> dg.AssetsDefinition:
         trained = candidate(ledger, model)
         with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
             proven = prove_run(lane, tracking, keys, trained, Path(scratch))
+            about = _about(tracking, trained.run_id, Path(scratch))
         verdict = proven.verdict
         require_fresh(lane, lake, verdict)
-        version = registry.register(model, trained.digest, trained.run_id, _lineage(lane, verdict))
+        version = registry.register(
+            model, trained.digest, trained.run_id, _lineage(lane, verdict), about=about
+        )
         actor = f"run {context.run_id}"
         mirror(ledger, registry, model, actor)
         stands = standing_of(ledger, model)
@@ -67,6 +72,13 @@ def registered_model(lane: ModelLane) -> dg.AssetsDefinition:
         )
 
     return _registered_model
+
+
+def _about(tracking: Tracking, run_id: str, scratch: Path) -> str:
+    """The first lines of the model card; empty where the evaluation is from before there was one."""
+    if not tracking.has(run_id, MODEL_CARD):
+        return ""
+    return first_lines(tracking.fetch(run_id, MODEL_CARD, scratch).read_text(encoding="utf-8"))
 
 
 def _why(proven: Authorised) -> str:

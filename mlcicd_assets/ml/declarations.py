@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from mlcicd_assets.ml.card import Card
 from mlcicd_assets.ml.declared import BoundText, Declaration, DurationText, Name, Reference
 from mlcicd_assets.ml.evaluation.champion_rule import ChampionRule
 from mlcicd_assets.ml.evaluation.costs import Costs
@@ -278,6 +279,7 @@ class ModelDeclaration(Declaration):
         description="Types that skops may load, to serve an estimator that ONNX cannot express; [] for none.",
     )
     seed: int = Field(default=0, ge=0)
+    card: Card = Field(default=Card(), description="What only a person can say in the model card: see Card.")
 
     @model_validator(mode="after")
     def _known_gates(self) -> "ModelDeclaration":

@@ -10,6 +10,7 @@ TRAINING = "training.json"
 ESTIMATOR = "estimator.skops"
 HOLDOUT = "holdout.parquet"
 REPORT = "evaluation.html"
+MODEL_CARD = "model_card.md"
 APPROVAL = "approval.json"
 OVERRIDE = "override.json"
 

@@ -7,13 +7,12 @@ from mlcicd_assets.ml.declarations import ModelDeclaration
 from mlcicd_assets.ml.evaluation.evaluate import Evaluation
 from mlcicd_assets.ml.evaluation.gates import CHAMPION, GateResult
 from mlcicd_assets.ml.evaluation.serving_truths import where_skewed
-from mlcicd_assets.ml.training.cost import money
 from mlcicd_assets.reports import wording
 from mlcicd_assets.reports.differences import Differences, differences, parameters
 from mlcicd_assets.reports.figures import pictures_of, svg
 from mlcicd_assets.reports.forest import forest
 from mlcicd_assets.reports.omissions import omissions, served_by
-from mlcicd_assets.reports.sections import drop_scale, groups_of, served, slice_scale
+from mlcicd_assets.reports.sections import drop_scale, groups_of, judged, priced, served, slice_scale
 from mlcicd_assets.reports.tuning import history_svg
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def render_evaluation(
             about=about,
             evaluation=evaluation,
             training=training,
-            judged=_judged(evaluation),
+            judged=judged(evaluation),
             champion=evaluation.champion,
             significance=evaluation.significance,
             fairness=evaluation.fairness,
@@ -74,21 +73,10 @@ def render_evaluation(
     )
 
 
-def priced(evaluation: Evaluation, about: ModelDeclaration) -> str:
-    """What the training cost in money; empty without rates or a meter."""
-    cost = evaluation.training.cost
-    return f"{money(cost, about.rates):.4f} {about.rates.currency}" if cost and about.rates else ""
-
-
 def differs_of(evaluation: Evaluation) -> Differences | None:
     """What differs from the champion's training; None where that is not known, or there is none."""
     theirs = evaluation.champion.training if evaluation.champion else None
     return differences(evaluation.training, theirs) if theirs else None
-
-
-def _judged(evaluation: Evaluation) -> tuple[object, object]:
-    held = evaluation.holdout
-    return (held.start, held.end) if held else evaluation.training.holdout
 
 
 def _environment() -> "Environment":

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from mlcicd_assets.ml.declarations import ModelDeclaration
 from mlcicd_assets.ml.evaluation import serving_truths
 from mlcicd_assets.ml.evaluation.evaluate import Evaluation
 from mlcicd_assets.ml.evaluation.fairness import Disparity, FairnessEvidence, GroupResult
 from mlcicd_assets.ml.evaluation.gates import GateResult
 from mlcicd_assets.ml.evaluation.robustness import RobustnessEvidence
 from mlcicd_assets.ml.evaluation.slices import SliceResult
+from mlcicd_assets.ml.training.cost import money
 from mlcicd_assets.reports.whiskers import Scale
 
 # In words, with the unit that a value is in.
@@ -44,6 +47,18 @@ class Measured:
     unit: str
     bound: str
     passed: bool | None
+
+
+def judged(evaluation: Evaluation) -> tuple[datetime, datetime]:
+    """From when to when the rows are that it was judged on."""
+    held = evaluation.holdout
+    return (held.start, held.end) if held else evaluation.training.holdout
+
+
+def priced(evaluation: Evaluation, about: ModelDeclaration) -> str:
+    """What the training cost in money; empty without rates or a meter."""
+    cost = evaluation.training.cost
+    return f"{money(cost, about.rates):.4f} {about.rates.currency}" if cost and about.rates else ""
 
 
 def groups_of(section: FairnessEvidence) -> list[Groups]:

@@ -72,6 +72,21 @@ def test_versions_count_up_and_are_listed_newest_first(registry: Registry, train
     assert first.created.endswith("+00:00")
 
 
+def test_a_version_is_described_by_what_is_said_about_it(registry: Registry, train: Train) -> None:
+    registry.register("flight_delay", A, train(), {"commit": "c"}, about="# flight_delay\n\nLate?")
+    registry.register("flight_delay", B, train(), {}, about="x" * 10_000)
+
+    assert description(registry, 1).startswith("# flight_delay\n\nLate?")
+    assert description(registry, 2).startswith("xxx")
+
+
+def description(registry: Registry, version: int) -> str:
+    if isinstance(registry, MemoryRegistry):
+        return registry.descriptions["flight_delay", version]
+    assert isinstance(registry, MlflowRegistry)
+    return str(registry._store.client().get_model_version("flight_delay", str(version)).description)
+
+
 def test_the_same_digest_is_the_same_version(registry: Registry, train: Train) -> None:
     first = registry.register("flight_delay", A, train(), {})
 

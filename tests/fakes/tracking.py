@@ -117,16 +117,21 @@ class MemoryRegistry:
     def __init__(self, tracking: FolderTracking) -> None:
         self.tracking = tracking
         self._versions: dict[str, list[ModelVersion]] = {}
+        self.descriptions: dict[tuple[str, int], str] = {}
         self._aliases: dict[tuple[str, str], int] = {}
         self._deleted: set[tuple[str, int]] = set()
         self._lock = Lock()
 
-    def register(self, model: str, digest: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
+    def register(
+        self, model: str, digest: str, run_id: str, tags: Mapping[str, str], *, about: str = ""
+    ) -> ModelVersion:
         with self._lock:
             for existing in self.versions(model):
                 if existing.digest == digest:
                     return existing
-            return self._make(model, digest, run_id, tags)
+            made = self._make(model, digest, run_id, tags)
+            self.descriptions[model, made.version] = about
+            return made
 
     def _make(self, model: str, digest: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
         if not (self.tracking.root / run_id / "package").is_dir():

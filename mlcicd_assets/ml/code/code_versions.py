@@ -61,6 +61,7 @@ _MODEL_FIELDS = {
         "costs",
         "serving",
         "rates",
+        "card",
     },
     "registered_model": set(),
     "staging_deployment": {"serving", "log"},
