@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from resources.envoy_stats import ClusterCounts, HostCounts
 from resources.proxy import Proxy, get
