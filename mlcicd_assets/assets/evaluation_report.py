@@ -44,6 +44,7 @@ from mlcicd_assets.release.run_files import (
 from mlcicd_assets.release.verdict import ChampionVersion, DataVersion, Gate, Holdout, Verdict, seal
 from mlcicd_assets.reports.evaluation import render_evaluation
 from mlcicd_assets.reports.model_card import model_card
+from mlcicd_assets.reports.wording import number
 from mlcicd_assets.serving.examination import examine
 from resources.protocols import (
     Keys,
@@ -315,12 +316,12 @@ def _shown(
     opponent = evaluation.champion
     theirs = opponent.metrics if opponent else {}
     metrics = [
-        dg.TableRecord({"metric": name, "challenger": _number(value), "champion": _number(theirs.get(name))})
+        dg.TableRecord({"metric": name, "challenger": number(value), "champion": number(theirs.get(name))})
         for name, value in evaluation.metrics.items()
     ]
     decided = [
         dg.TableRecord(
-            {"gate": gate.name, "value": _number(gate.value), "threshold": gate.bound, "passed": gate.passed}
+            {"gate": gate.name, "value": number(gate.value), "threshold": gate.bound, "passed": gate.passed}
         )
         for gate in gates
     ]
@@ -352,9 +353,3 @@ def held(evaluation: Evaluation) -> str:
         return f"{evaluation.rows} rows, {evaluation.positives} positive"
     several = f" of {len(evaluation.classes)} classes" if evaluation.classes else ""
     return f"{evaluation.rows} rows{several}"
-
-
-def _number(value: float | None) -> str:
-    from mlcicd_assets.reports.wording import number
-
-    return number(value)

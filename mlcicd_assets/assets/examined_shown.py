@@ -9,7 +9,7 @@ from mlcicd_assets.ml.evaluation.evaluate import Evaluation
 from mlcicd_assets.ml.evaluation.fairness import FairnessEvidence
 from mlcicd_assets.ml.evaluation.robustness import RobustnessEvidence
 from mlcicd_assets.ml.evaluation.slices import SliceResult, SlicesEvidence
-from mlcicd_assets.reports.wording import number
+from mlcicd_assets.reports.wording import interval, number
 
 # Groups and slices beyond these stand in evaluation.json.
 _ROWS = 40
@@ -42,7 +42,7 @@ def _fairness(section: FairnessEvidence) -> dict[str, Any]:
             "disparity": one.gate,
             "column": one.column,
             "value": number(one.value),
-            "interval": _interval(one.low, one.high),
+            "interval": interval(one.low, one.high),
             "between": one.missing or f"{one.lowest}; {one.highest}",
         }
         for one in section.disparities
@@ -63,10 +63,10 @@ def _slice(one: SliceResult, metric: str) -> dict[str, Any]:
         "slice": one.name,
         "rows": one.rows,
         metric: number(one.metric.value),
-        "interval": _interval(one.metric.low, one.metric.high),
+        "interval": interval(one.metric.low, one.metric.high),
         "champion": number(one.champion.value if one.champion else None),
         "loss above the rest": number(one.difference),
-        "its interval": _interval(one.low, one.high),
+        "its interval": interval(one.low, one.high),
         "effect": number(one.effect),
     }
 
@@ -78,13 +78,9 @@ def _disturbances(section: RobustnessEvidence) -> Iterable[Mapping[str, Any]]:
             "disturbed": one.what,
             section.metric: number(one.value),
             "drop": number(one.drop),
-            "interval": _interval(one.low, one.high),
+            "interval": interval(one.low, one.high),
             "outcome": f"FAILED: {one.failure}; {example}" if one.failure else one.note or "held",
         }
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"{number(low)} to {number(high)}"
 
 
 def _table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:

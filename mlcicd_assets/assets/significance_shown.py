@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from mlcicd_assets.ml.evaluation.significance import MetricEvidence, Significance
+from mlcicd_assets.reports.wording import interval, number
 
 
 def significance_shown(found: Significance | None) -> dict[str, Any]:
@@ -17,18 +18,13 @@ def significance_shown(found: Significance | None) -> dict[str, Any]:
 
 
 def _row(one: MetricEvidence) -> dict[str, str]:
-    from mlcicd_assets.reports.wording import number
-
-    def span(low: float | None, high: float | None) -> str:
-        return "" if low is None or high is None else f"{number(low)} to {number(high)}"
-
     return {
         "metric": f"{one.metric} (decides)" if one.decides else one.metric,
         "challenger": number(one.value),
-        "interval": span(one.low, one.high),
+        "interval": interval(one.low, one.high),
         "champion": number(one.champion),
         "gain": number(one.gain),
-        "interval of the gain": span(one.gain_low, one.gain_high),
+        "interval of the gain": interval(one.gain_low, one.gain_high),
         "verdict": (one.verdict or "").replace("_", " "),
         "rows that would decide": f"{one.rows_needed:,}" if one.rows_needed else "",
         "method": one.method or one.reason,
