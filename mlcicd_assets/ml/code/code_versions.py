@@ -62,12 +62,15 @@ _MODEL_FIELDS = {
         "serving",
         "rates",
         "card",
+        "reproducible",
     },
     "registered_model": set(),
     "staging_deployment": {"serving", "log"},
     "deployment": {"rollout", "risk", "approval", "log"},
     "monitoring_report": set(),
 }
+# When a training is repeated says nothing of what comes out.
+_WITHIN = {"reproducible": {"gate", "sample", "tolerance"}}
 # The functions of the framework that make a stage's result.
 ENTRIES = {
     "validated_data": [
@@ -108,7 +111,8 @@ def data_code(lane: DataLane, stage: str) -> AssetCode:
 
 def model_code(lane: ModelLane, stage: str) -> AssetCode:
     """The code of a model's stage; raises FingerprintError."""
-    declared = lane.model.model_dump(mode="json", include=_MODEL_FIELDS[stage])
+    fields = {name: _WITHIN.get(name, True) for name in _MODEL_FIELDS[stage]}
+    declared = lane.model.model_dump(mode="json", include=fields)
     files = lane.model.references if stage == "trained_model" else []
     return _code(lane.folder, files, stage, declared)
 
