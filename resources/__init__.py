@@ -44,6 +44,7 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     from resources.landing import LandingFolder
     from resources.ledger import SqlLedger
     from resources.mlflow_store import MlflowStore
+    from resources.predictions import PredictionFolder
     from resources.records import SqlRecords
     from resources.registry import MlflowRegistry
     from resources.reports import ReportFolder
@@ -67,6 +68,7 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
         "keys": FileKeys.from_environment(place.keys, env),
         "reports": ReportFolder(place.reports),
         "serving": LocalServing(place.serving, keys=place.keys),
+        "predictions": PredictionFolder(place.serving),
         "git": SystemGit(PROJECT),
     }
 

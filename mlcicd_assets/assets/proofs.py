@@ -5,10 +5,11 @@ from pathlib import Path
 
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release.authorisation import Proofs
-from mlcicd_assets.release.run_files import APPROVAL, OVERRIDE, VERDICT
+from mlcicd_assets.release.run_files import APPROVAL, OVERRIDE, PACKAGE, VERDICT
 from mlcicd_assets.release.signatories import Trust
 from mlcicd_assets.release.verdict import ApprovalPolicy
-from resources.protocols import Keys, Tracking
+from mlcicd_assets.serving.examination import settings_of
+from resources.protocols import Environment, Keys, ModelVersion, Release, Tracking
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,35 @@ def proof_files(
         verdict=_kept(tracking, judged, VERDICT, scratch / "judged"),
         approval=_kept(tracking, registered or judged, APPROVAL, scratch / "registered"),
         override=_kept(tracking, judged, OVERRIDE, scratch / "judged"),
+    )
+
+
+def release_of(
+    lane: ModelLane,
+    keys: Keys,
+    version: ModelVersion,
+    folder: Path,
+    files: ProofFiles,
+    environment: Environment,
+    *,
+    authorised_at: str = "",
+) -> Release:
+    """What a server is started from, whoever starts it: a fetched version, its proofs, the declared settings.
+
+    The only place where a release is put together: staging, production, rollback and repair serve alike.
+    """
+    return Release(
+        model=lane.model.name,
+        version=version.version,
+        digest=version.digest,
+        package=folder / PACKAGE,
+        verdict=files.verdict or folder / VERDICT,
+        environment=environment,
+        approval=files.approval,
+        override=files.override,
+        approvers=tuple(keys.approvers()),
+        authorised_at=authorised_at,
+        settings=settings_of(lane.model, lane.data.dataset),
     )
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import dagster as dg
 
 from mlcicd_assets.assets.candidates import candidate, prove
-from mlcicd_assets.assets.proofs import proof_files
+from mlcicd_assets.assets.proofs import proof_files, release_of
 from mlcicd_assets.ml.artifact.package import PackageError, read_package
 from mlcicd_assets.ml.artifact.parity import compare_scores
 from mlcicd_assets.ml.artifact.scoring import Scorer
 from mlcicd_assets.ml.catalogue import ModelLane
-from mlcicd_assets.release.run_files import PACKAGE, VERDICT
+from mlcicd_assets.release.run_files import PACKAGE
 from mlcicd_assets.serving.client import predict
-from mlcicd_assets.serving.examination import first_answer_ms, settings_of, single_requests, target_of
+from mlcicd_assets.serving.examination import first_answer_ms, single_requests, target_of
 from resources.protocols import Environment, Keys, Lake, Ledger, ModelVersion, Registry, Release, Tracking
 
 # JSON carries float32 scores without loss; what differs comes from the server's own arithmetic.
@@ -50,18 +50,7 @@ def prepare(
     newest = candidate(ledger, lane.model.name)
     files = proof_files(tracking, judged=newest.run_id, registered=version.run_id, scratch=scratch / "proofs")
     prove(lane, keys, files, package.digest)
-    return Release(
-        model=lane.model.name,
-        version=version.version,
-        digest=version.digest,
-        package=folder / PACKAGE,
-        verdict=files.verdict or folder / VERDICT,
-        environment=environment,
-        approval=files.approval,
-        override=files.override,
-        approvers=tuple(keys.approvers()),
-        settings=settings_of(lane.model, lane.data.dataset),
-    )
+    return release_of(lane, keys, version, folder, files, environment)
 
 
 def first_answer(lane: ModelLane, lake: Lake, release: Release, address: str) -> float | None:

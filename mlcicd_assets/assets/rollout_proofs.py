@@ -4,14 +4,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlcicd_assets.assets.proofs import proof_files, trust_of
+from mlcicd_assets.assets.proofs import proof_files, release_of, trust_of
 from mlcicd_assets.ml.artifact.package import PackageError, read_package
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release.authorisation import authorise_production
 from mlcicd_assets.release.envelope import Refused
 from mlcicd_assets.release.rollout import Target
-from mlcicd_assets.release.run_files import PACKAGE, VERDICT
-from mlcicd_assets.serving.examination import settings_of
+from mlcicd_assets.release.run_files import PACKAGE
 from resources.protocols import Release, ResourceError
 
 if TYPE_CHECKING:
@@ -43,16 +42,4 @@ def proven_release(lane: ModelLane, world: "World", target: Target, at: str, scr
         version=target.version,
         now=datetime.fromisoformat(at),
     )
-    return Release(
-        model=model,
-        version=target.version,
-        digest=target.digest,
-        package=folder / PACKAGE,
-        verdict=files.verdict or folder / VERDICT,
-        environment="production",
-        approval=files.approval,
-        override=files.override,
-        approvers=tuple(world.keys.approvers()),
-        authorised_at=at,
-        settings=settings_of(lane.model, lane.data.dataset),
-    )
+    return release_of(lane, world.keys, version, folder, files, "production", authorised_at=at)

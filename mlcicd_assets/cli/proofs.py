@@ -28,7 +28,7 @@ from mlcicd_assets.release.run_files import (
 )
 from mlcicd_assets.release.signatories import Trust
 from mlcicd_assets.release.verdict import Verdict, open_envelope
-from resources.protocols import Ledger, ModelVersion, Release
+from resources.protocols import Ledger, ModelVersion
 
 if TYPE_CHECKING:
     from mlcicd_assets.cli.session import Session
@@ -55,19 +55,6 @@ class Fetched:
     def package(self) -> Path:
         """The package folder."""
         return self.folder / PACKAGE
-
-    def release(self) -> Release:
-        """What the serving target takes."""
-        approval = self.folder / APPROVAL
-        return Release(
-            model=self.version.model,
-            version=self.version.version,
-            digest=self.version.digest,
-            package=self.package,
-            verdict=self.folder / VERDICT,
-            environment="production",
-            approval=approval if self.approval is not None else None,
-        )
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from resources.protocols import (
     Limits,
     Release,
     ResourceError,
+    ServerSettings,
     ServerStatus,
     ServingStatus,
     Traffic,
@@ -63,6 +64,7 @@ class FakeServing:
         self.fallbacks: dict[tuple[Environment, str], int] = {}
         self.copies: dict[tuple[Environment, str], tuple[int, int]] = {}
         self.counted: dict[Key, Traffic] = {}
+        self.settings: dict[Key, ServerSettings] = {}  # that each server was started with
         self._pids = 1_000
 
     def start(self) -> ServingStatus:
@@ -91,6 +93,7 @@ class FakeServing:
         if known is None:
             self.calls.append(f"launch {release.environment} {release.model} {release.version}")
             self._pids += 1
+            self.settings[key] = release.settings
             self.servers[key] = ServerStatus(
                 model=release.model,
                 version=release.version,

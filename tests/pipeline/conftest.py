@@ -18,6 +18,7 @@ from resources.keys import FileKeys
 from resources.lake import DeltaLake
 from resources.landing import LandingFolder
 from resources.ledger import SqlLedger
+from resources.predictions import PredictionFolder
 from resources.protocols import Release, ServerStatus, ServingStatus
 from resources.records import SqlRecords
 from resources.reports import ReportFolder
@@ -128,6 +129,7 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
             "keys": FileKeys(home / "keys"),
             "reports": ReportFolder(home / "reports"),
             "serving": AnsweringServing(stack),
+            "predictions": PredictionFolder(home / "serving"),
             "git": SystemGit(tmp_path),
         }
         yield Pipeline(write_project(tmp_path / "project", home), resources, instance)

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from mlcicd_assets.assets.rollout_actions import World
+from mlcicd_assets.assets.rollout_repair import repair
 from mlcicd_assets.assets.rollouts import Rollouts
 from mlcicd_assets.ml.catalogue import load_all
 from tests.pipeline.conftest import Pipeline, failures
@@ -19,6 +20,30 @@ def rollouts_of(pipeline: Pipeline) -> Rollouts:
     names = ("ledger", "registry", "tracking", "keys", "serving")
     lane = load_all(pipeline.project.defs).models["returns"]
     return Rollouts(lane, World(**{name: pipeline.resources[name] for name in names}))
+
+
+def test_every_server_is_started_with_what_is_declared_also_by_a_repair(pipeline: Pipeline):
+    pipeline.project.land()
+    serving_now = "serving: {memory: 512MB, threads: 2, timeout: 3s, "
+    pipeline.project.edit("returns/defs.yaml", "serving: {", serving_now)
+    pipeline.project.edit(
+        "sales/defs.yaml", "  time: sold_at", "  personal: {sale_id: hash}\n  time: sold_at"
+    )
+    first = pipeline.materialize()
+    assert first.success, failures(first)
+    serving = pipeline.resources["serving"]
+    started = dict(serving.settings)
+
+    # when production lost its server
+    serving.servers.clear()
+    serving.settings.clear()
+    assert repair(rollouts_of(pipeline)) != []
+
+    expected = started["production", "returns", 1]
+    assert (expected.memory_bytes, expected.threads, expected.answer_within_s) == (512_000_000, 2, 3.0)
+    assert expected.log["personal"] == {"sale_id": "hash"}
+    assert started["staging", "returns", 1] == expected
+    assert serving.settings == {("production", "returns", 1): expected}
 
 
 def test_a_long_canary_outlives_its_run_and_a_failing_one_is_taken_back(pipeline: Pipeline):
