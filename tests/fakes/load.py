@@ -15,11 +15,22 @@ class Record:
 
     answered: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    last: dict[str, float] = field(default_factory=dict)  # when a version answered last; time.monotonic()
+    waited_ms: list[float] = field(default_factory=list)  # for each answer
     rate: float = 0.0  # requests per second, over the whole load
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def total(self) -> int:
         return sum(self.answered.values()) + len(self.failures)
+
+    def note(self, version: str, began: float) -> None:
+        """An answer to what was asked at `began`."""
+        now = time.monotonic()
+        with self._lock:
+            self.answered[version] += 1
+            self.last[version] = now
+        self.waited_ms.append((now - began) * 1e3)
 
     def wait(self, done: Callable[["Record"], bool], *, patience_s: float = 60.0) -> None:
         """Wait until the clients have seen enough."""
@@ -66,12 +77,13 @@ def _ask(
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)
     due = time.monotonic()
     while not stop.is_set():
+        began = time.monotonic()
         try:
             connection.request("POST", path, body, {"content-type": "application/json"})
             response = connection.getresponse()
             text = response.read()
             if response.status == 200:
-                record.answered[response.headers["x-model-version"]] += 1
+                record.note(response.headers["x-model-version"], began)
             else:
                 record.failures.append(f"{response.status}: {text[:200]!r}")
         except (OSError, http.client.HTTPException) as error:

@@ -1,79 +1,21 @@
 """Rollouts under a constant load, with the real proxy, the real model servers and the real ledger."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mlcicd_assets.assets.rollbacks import ask_rollback
-from mlcicd_assets.assets.rollout_actions import World
 from mlcicd_assets.assets.rollout_repair import repair
 from mlcicd_assets.assets.rollouts import Rollouts
-from mlcicd_assets.ml.artifact.scoring import Scorer
-from mlcicd_assets.release.rollout import State, Target
-from mlcicd_assets.serving import protocol
-from resources.ledger import SqlLedger
-from resources.protocols import Release
-from resources.serving_local import LocalServing
-from tests.fakes.catalogues import write_catalogue
+from mlcicd_assets.release.rollout import State
 from tests.fakes.load import constant_load
-from tests.fakes.memory import GivenKeys
-from tests.fakes.packages import records
-from tests.fakes.releases import MODEL, PRIVATE, PUBLIC, make_release
-from tests.fakes.rollouts import Versions
+from tests.fakes.releases import MODEL
+from tests.fakes.sites import INFER, Site
 
 pytestmark = pytest.mark.xdist_group("rollout")
-INFER = f"/v2/models/{MODEL}/infer"
 CANARY = {"strategy": "canary", "weights": [10, 50, 100], "bake": "3s", "minimum_requests": 30}
-
-
-class Site:
-    """One home with a champion, and rollouts as they are declared."""
-
-    def __init__(self, folder: Path) -> None:
-        self.serving = LocalServing(folder / "home" / "serving")
-        self.ledger = SqlLedger(f"sqlite:///{folder}/ledger.db")
-        self.releases = {v: make_release(folder / f"release-{v}", version=v) for v in (1, 2, 3)}
-        self.registry = Versions(MODEL)
-        self.registry.get = self._version  # type: ignore[method-assign]
-        self.lane = write_catalogue(folder / "defs").models[MODEL]
-
-    def _version(self, model: str, which: int | str) -> Any:
-        found = Versions(model).get(model, which)
-        return found and replace(found, digest=self.releases[int(which)].digest)
-
-    def rollouts(self, observer: Callable[[str], None] = lambda moment: None, **declared: Any) -> Rollouts:
-        # The clock of a busy test machine says little about a model: times are not what is tried here.
-        slo = {"p99_ratio": None, "psi": None}
-        rollout = self.lane.model.rollout.model_validate({"keep_warm": "2s", "slo": slo, **declared})
-        lane = replace(self.lane, model=self.lane.model.model_copy(update={"rollout": rollout}))
-        keys = GivenKeys(PRIVATE, PUBLIC)
-        world: Any = World(self.ledger, self.registry, None, keys, self.serving)  # type: ignore[arg-type]
-        return Rollouts(lane, world, observer=observer, proven=self._proven)
-
-    def _proven(self, lane: Any, world: Any, target: Target, at: str, scratch: Path) -> Release:
-        return self.releases[target.version]
-
-    def target(self, version: int) -> Target:
-        return Target(version=version, digest=self.releases[version].digest)
-
-    def begin(self, version: int, **declared: Any) -> Rollouts:
-        rollouts = self.rollouts(**declared)
-        champion = rollouts.actions.champion()
-        stable = None if champion is None else self.target(champion)
-        rollouts.begin(self.target(version), stable, "a test")
-        return rollouts
-
-    @property
-    def address(self) -> str:
-        return self.serving.status().addresses["production"]
-
-    def routes(self) -> dict[int, int]:
-        return dict(self.serving.routes("production", MODEL))
 
 
 @pytest.fixture
@@ -83,13 +25,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
         made.begin(1).run(patience_s=60)
         yield made
     finally:
-        made.serving.stop()
+        made.close()
 
 
 @pytest.fixture
 def body(site: Site) -> bytes:
-    scorer = Scorer.load(site.releases[1].package)
-    return json.dumps(protocol.encode(records(1), scorer.inputs)).encode()
+    return site.body()
 
 
 def until(rollouts: Rollouts, done: Callable[[State], bool]) -> State:
