@@ -235,7 +235,7 @@ class LocalServing:
                 raise ResourceError(
                     f"{server.name} has {state.share(server)} % of the traffic; route it elsewhere first"
                 )
-            if self._supervisor.is_running():
+            if self._is_up():
                 self._drain(state, server)
             self._discard(state, server)
 
@@ -312,9 +312,18 @@ class LocalServing:
         return proxy.routing(environment).get(model, Routing())
 
     def _running_state(self) -> State:
-        if not self._supervisor.is_running():
+        if not self._is_up():
             raise ResourceError("the servers are down; run 'mlcicd serve start'")
         return self._state()
+
+    def _is_up(self) -> bool:
+        """Whether it runs. Where its supervisor was killed it is started anew: a stop leaves no process."""
+        if self._supervisor.is_running():
+            return True
+        if not processes.find(self.folder):
+            return False
+        self._bring_up()
+        return True
 
     def _check_mirrored(self, state: State, environment: Environment, model: str, version: int) -> None:
         self._check_routable(state, environment, model, version)

@@ -88,9 +88,7 @@ def test_a_release_during_a_rollback_waits_for_its_end(site: Site) -> None:
     refused = []
     while (name := worker.moment()) is not None:
         if name != "kept rolled_back":
-            with pytest.raises(
-                RolloutRefused, match=r"version 2 is rolling back.*has to wait"
-            ) as caught:
+            with pytest.raises(RolloutRefused, match=r"version 2 is rolling back.*has to wait") as caught:
                 site.begin(3, **BLUE_GREEN)
             refused.append(caught)
         worker.go_on()

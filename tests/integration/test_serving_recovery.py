@@ -116,6 +116,31 @@ def test_start_heals_after_the_supervisor_was_killed(serving: LocalServing) -> N
     assert len(processes.find(serving.folder)) == 3
 
 
+@pytest.mark.parametrize("change", ["route", "mirror", "retire"])
+def test_any_change_heals_after_the_supervisor_was_killed(
+    serving: LocalServing, release: Release, change: str
+) -> None:
+    serving.launch(replace(release, version=2, digest="b" * 64), [b"key"])
+    kill(pid_of(serving, "supervisor.supervisord"))
+    until(lambda: not serving.status().running)
+    changes: dict[str, Callable[[], None]] = {
+        "route": lambda: serving.route("production", "m", {1: 50, 2: 50}),
+        "mirror": lambda: serving.mirror("production", "m", 2),
+        "retire": lambda: serving.retire("production", "m", 2),
+    }
+    changes[change]()
+    assert serving.status().running
+    assert answers(serving)
+    assert [s.version for s in serving.status().servers] == ([1] if change == "retire" else [1, 2])
+
+
+def test_a_change_starts_nothing_that_was_stopped(serving: LocalServing) -> None:
+    serving.stop()
+    with pytest.raises(ResourceError, match="run 'mlcicd serve start'"):
+        serving.route("production", "m", {1: 100})
+    assert processes.find(serving.folder) == []
+
+
 def test_start_heals_after_everything_was_killed(serving: LocalServing) -> None:
     # As after a reboot: a stale socket, and a process number that belongs to somebody else by now.
     addresses = serving.status().addresses
