@@ -13,6 +13,7 @@ from typing import Any
 from mlcicd_assets.ml.catalogue import DataLane, ModelLane, read_reference
 from mlcicd_assets.ml.code.asset_code import AssetCode
 from mlcicd_assets.ml.code.code_graph import used_code
+from mlcicd_assets.ml.code.kept_fingerprints import kept
 from mlcicd_assets.ml.fingerprint import combine
 
 _HERE = Path(__file__).parents[1]
@@ -133,11 +134,21 @@ def _code(folder: Path, references: Iterable[str], stage: str, declared: dict[st
     return AssetCode({**parts, **framework_code(stage)}, dict(_flat(declared)))
 
 
-@lru_cache  # what a process has loaded is what it runs
 def framework_code(stage: str) -> dict[str, str]:
     """What a stage uses of each of the framework's files: "ml/training/fitting.py" -> fingerprint."""
+    return _framework().get(stage, {})
+
+
+@lru_cache  # what a process has loaded is what it runs
+def _framework() -> dict[str, dict[str, str]]:
+    return kept(
+        _HERE.parent, lambda: {stage: _framework_files(entries) for stage, entries in ENTRIES.items()}
+    )
+
+
+def _framework_files(references: Iterable[str]) -> dict[str, str]:
     files: dict[str, list[str]] = {}
-    entries = [read_reference(_HERE, entry) for entry in ENTRIES.get(stage, [])]
+    entries = [read_reference(_HERE, entry) for entry in references]
     for name, fingerprint in used_code(entries, stop=_BY_VALUE, base=_HERE.parent).items():
         files.setdefault(name.partition(":")[0], []).append(fingerprint)
     return {file: combine(fingerprints)[:16] for file, fingerprints in files.items()}
