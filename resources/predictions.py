@@ -3,33 +3,10 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 import polars as pl
 
-from resources.protocols import Environment, Lake, TableVersion
-
-
-class Predictions(Protocol):
-    """The prediction log of every model that was served."""
-
-    def scan(
-        self,
-        model: str,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        *,
-        environment: Environment = "production",
-        versions: Sequence[int] | None = None,
-    ) -> pl.LazyFrame:
-        """Predicted rows with start <= at < end.
-
-        Columns: request_id (the proxy's; a copy for a shadow has the same), client_id, row (within its
-        request), at (UTC), role ("live" or "shadow"), latency_ms (of scoring), score, label, environment,
-        model, version, and inputs (the recorded raw columns). Empty when nothing was recorded.
-        """
-        ...
-
+from resources.protocols import Environment, Lake, Predictions, TableVersion
 
 _SCHEMA = {
     "request_id": pl.String(),

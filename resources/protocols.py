@@ -595,3 +595,24 @@ class Git(Protocol):
     def export(self, commit: str, into: Path) -> Path:
         """Write the project's files as they were at a commit below `into`; raises ResourceError when gone."""
         ...
+
+
+class Predictions(Protocol):
+    """The prediction log of every model that was served."""
+
+    def scan(
+        self,
+        model: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        environment: Environment = "production",
+        versions: Sequence[int] | None = None,
+    ) -> "pl.LazyFrame":
+        """Predicted rows with start <= at < end.
+
+        Columns: request_id (the proxy's; a copy for a shadow has the same), client_id, row (within its
+        request), at (UTC), role ("live" or "shadow"), latency_ms (of scoring), score, label, environment,
+        model, version, and inputs (the recorded raw columns). Empty when nothing was recorded.
+        """
+        ...

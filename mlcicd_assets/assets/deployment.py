@@ -31,6 +31,7 @@ from resources.protocols import (
     Lake,
     Ledger,
     ModelVersion,
+    Predictions,
     Records,
     Registry,
     Release,
@@ -65,6 +66,7 @@ def deployment(lane: ModelLane) -> dg.AssetsDefinition:
         ledger: dg.ResourceParam[Ledger],
         keys: dg.ResourceParam[Keys],
         serving: dg.ResourceParam[ServingTarget],
+        predictions: dg.ResourceParam[Predictions],
         records: dg.ResourceParam[Records],
         reports: dg.ResourceParam[Reports],
     ) -> Iterator[dg.AssetObservation | dg.MaterializeResult]:
@@ -85,7 +87,8 @@ def deployment(lane: ModelLane) -> dg.AssetsDefinition:
                 yield dg.AssetObservation([model, "deployment"], metadata=waiting_shown(release, waits))
                 return
             serving.start()
-            rollouts = Rollouts(lane, World(ledger, registry, tracking, keys, serving))
+            world = World(ledger, registry, tracking, keys, serving, predictions, lake)
+            rollouts = Rollouts(lane, world)
             answers = roll_out(rollouts, release, lake, current, actor)
             told = _outcome(rollouts, version, reports)
             address = serving.status().addresses["production"]

@@ -21,7 +21,9 @@ from mlcicd_assets.release.run_files import champion_pointer
 from mlcicd_assets.serving.routing import follow
 from resources.protocols import (
     Keys,
+    Lake,
     Ledger,
+    Predictions,
     Registry,
     Release,
     ResourceError,
@@ -40,6 +42,9 @@ class World:
     tracking: Tracking
     keys: Keys
     serving: ServingTarget
+    # What a step's answers are judged from; what is asked for and not given cannot be measured.
+    predictions: Predictions | None = None
+    lake: Lake | None = None
 
 
 class ChampionMoved(Refused):

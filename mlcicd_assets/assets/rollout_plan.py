@@ -35,6 +35,9 @@ def plan_of(declared: Rollout) -> Plan:
             psi=declared.limit("psi"),
             memory_mb=declared.limit("memory_mb"),
             minimum_requests=declared.minimum_requests,
+            agreement=declared.limit("agreement"),
+            minimum_labelled=declared.minimum_labelled,
+            labelled_required=declared.slo.labelled == "required",
         ),
     )
 

@@ -1,9 +1,9 @@
 """From the proxy's and the servers' counters to what an analysis compares."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from mlcicd_assets.release.analysis import Analysis, Bins, Window, analyse
+from mlcicd_assets.release.analysis import Analysis, Bins, Finding, Window, analyse
 from mlcicd_assets.release.rollout import State
 from resources.protocols import Traffic, increase
 
@@ -29,8 +29,13 @@ def reading(traffic: Traffic) -> dict[str, Any]:
     return {name: value for name, value in plain.items() if value}
 
 
-def analysis_of(state: State, now: Iterable[Traffic]) -> Analysis | None:
-    """Judge what was counted since the state's baseline; None where there is nothing to judge yet."""
+def analysis_of(
+    state: State, now: Iterable[Traffic], answers: Callable[[Window], Sequence[Finding]] = lambda _window: ()
+) -> Analysis | None:
+    """Judge what was counted since the state's baseline; None where there is nothing to judge yet.
+
+    `answers` finds what the predictions themselves say, given the new version's window.
+    """
     if state.baseline is None:
         return None
     counted = {traffic.version: traffic for traffic in now}
@@ -47,7 +52,7 @@ def analysis_of(state: State, now: Iterable[Traffic]) -> Analysis | None:
         return analyse(window, _window(past, shadow=False) if past else None, limits)
     theirs = counted.get(state.stable.version) if state.stable else None
     reference = _window(_since(state.baseline, theirs), shadow=False) if theirs else Window()
-    return analyse(window, reference, state.plan.limits)
+    return analyse(window, reference, state.plan.limits, answers(window))
 
 
 def _since(baseline: Mapping[str, Any], later: Traffic) -> Traffic:

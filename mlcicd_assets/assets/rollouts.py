@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from mlcicd_assets.assets.rollout_actions import Actions, Prover, World, heal
+from mlcicd_assets.assets.rollout_answers import answer_findings
 from mlcicd_assets.assets.rollout_plan import describe, plan_of
 from mlcicd_assets.assets.rollout_proofs import proven_release
 from mlcicd_assets.assets.rollout_windows import analysis_of, reading
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release import rollout as machine
+from mlcicd_assets.release.analysis import Finding, Window
 from mlcicd_assets.release.envelope import Refused
 from mlcicd_assets.release.rollout import Observation, State, Target
 from mlcicd_assets.release.rollout_history import (
@@ -236,7 +238,14 @@ class Rollouts:
         if state.target.version not in known:
             return Observation(problem="the proxy does not say what it counted; see 'mlcicd serve status'")
         readings = {str(version): reading(one) for version, one in known.items()}
-        return Observation(readings=readings, analysis=analysis_of(state, known.values()))
+        try:
+            analysis = analysis_of(state, known.values(), lambda window: self._answers(state, window))
+        except ResourceError as error:
+            return Observation(problem=one_line(error))
+        return Observation(readings=readings, analysis=analysis)
+
+    def _answers(self, state: State, window: Window) -> tuple[Finding, ...]:
+        return answer_findings(self.lane, self.world, state, window, self.clock())
 
     def keep(self, before: State | None, after: State, actor: str) -> State:
         """Write a state to the ledger, whose pointer must still hold the one before; raises Conflict."""

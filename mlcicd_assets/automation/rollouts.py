@@ -16,7 +16,17 @@ from mlcicd_assets.assets.rollouts import Rollouts, utc_now
 from mlcicd_assets.ml.catalogue import Catalogue, load_all
 from mlcicd_assets.release.envelope import Refused
 from mlcicd_assets.release.rollout import State
-from resources.protocols import Keys, Ledger, Registry, Reports, ResourceError, ServingTarget, Tracking
+from resources.protocols import (
+    Keys,
+    Lake,
+    Ledger,
+    Predictions,
+    Registry,
+    Reports,
+    ResourceError,
+    ServingTarget,
+    Tracking,
+)
 
 _INTERVAL_S = 5
 _TICK_S = 1.0  # a tick's work; what is left is done by the next one
@@ -48,9 +58,11 @@ def rollouts_sensor(catalogue: Callable[[], Catalogue] = _loaded) -> dg.SensorDe
         tracking: dg.ResourceParam[Tracking],
         keys: dg.ResourceParam[Keys],
         serving: dg.ResourceParam[ServingTarget],
+        predictions: dg.ResourceParam[Predictions],
+        lake: dg.ResourceParam[Lake],
         reports: dg.ResourceParam[Reports],
     ) -> dg.SensorResult | dg.SkipReason:
-        world = World(ledger, registry, tracking, keys, serving)
+        world = World(ledger, registry, tracking, keys, serving, predictions, lake)
         told: list[str] = []
         events: list[_Event] = []
         for lane in catalogue().models.values():

@@ -144,7 +144,8 @@ def rollouts_of(session: Session, model: str) -> "Rollouts":
     from mlcicd_assets.assets.rollout_actions import World
     from mlcicd_assets.assets.rollouts import Rollouts
 
-    world = World(session.ledger, session.registry, session.tracking, session.keys, session.serving)
+    doors = (session.ledger, session.registry, session.tracking, session.keys, session.serving)
+    world = World(*doors, predictions=session.predictions, lake=session.lake)
     return Rollouts(session.model(model), world)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Lake,
         Landing,
         Ledger,
+        Predictions,
         Records,
         Registry,
         Reports,
@@ -131,6 +132,12 @@ class Session:
     def serving(self) -> "ServingTarget":
         """What serves."""
         found: ServingTarget = self._resources["serving"]
+        return found
+
+    @property
+    def predictions(self) -> "Predictions":
+        """What the servers recorded."""
+        found: Predictions = self._resources["predictions"]
         return found
 
     @property

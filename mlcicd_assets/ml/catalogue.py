@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlcicd_assets.ml.declarations import DatasetDeclaration, ModelDeclaration
+from mlcicd_assets.ml.prediction_logging import unjoinable
 from mlcicd_assets.ml.tasks import LABEL_KINDS
 
 Declared = DatasetDeclaration | ModelDeclaration
@@ -125,7 +126,19 @@ def dataset_of(model: ModelDeclaration, datasets: dict[str, DataLane], folder: P
             "that fits"
         )
     _check_protected(model, found.dataset, folder)
+    _check_evidence(model, found.dataset, folder)
     return found
+
+
+def _check_evidence(model: ModelDeclaration, dataset: DatasetDeclaration, folder: Path) -> None:
+    """What a rollout waits for must be able to come."""
+    slo, where = model.rollout.slo, f"{folder / 'defs.yaml'}: rollout.slo."
+    if slo.agreement and model.log is None:
+        raise DeclarationError(f"{where}agreement needs the prediction log, and 'log' is null")
+    if slo.agreement and model.task == "regression":
+        raise DeclarationError(f"{where}agreement is of labels: a regression model gives none; leave it out")
+    if slo.labelled == "required" and (problem := unjoinable(model.log, dataset)):
+        raise DeclarationError(f"{where}labelled: required: {problem}")
 
 
 def _check_protected(model: ModelDeclaration, dataset: DatasetDeclaration, folder: Path) -> None:

@@ -1,12 +1,15 @@
 """What a server writes down of its predictions, as it is declared: `log` of a model."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from mlcicd_assets.ml.declared import Declaration, DurationText, Name
 from mlcicd_assets.ml.thresholds import parse_duration
+
+if TYPE_CHECKING:
+    from mlcicd_assets.ml.declarations import DatasetDeclaration
 
 Treatment = Literal["hash", "omit"]
 
@@ -33,9 +36,10 @@ class PredictionLog(Declaration):
     keep: DurationText = Field(default="30d", description="Older files are deleted.")
     max_mb: int = Field(default=1_024, ge=1, description="10^6 bytes per version; the oldest go first.")
 
-    def settings(self, personal: Mapping[str, Treatment]) -> dict[str, Any]:
-        """What a server is told, as JSON; `personal` is the dataset's, whichever of it the model takes."""
+    def settings(self, personal: Mapping[str, Treatment], keys: Sequence[str] = ()) -> dict[str, Any]:
+        """What a server is told, as JSON; `personal` and `keys` are the dataset's."""
         return {
+            "keys": list(keys),
             "sample": self.sample,
             "columns": self.columns,
             "hash": self.hash,
@@ -48,16 +52,44 @@ class PredictionLog(Declaration):
         }
 
 
+def extra_keys(settings: Mapping[str, Any], inputs: Sequence[str]) -> list[str]:
+    """Keys of a record that a request may carry beside what the model takes, so that its label finds it.
+
+    They are recorded and never reach the model.
+    """
+    treated = _kept(settings, [*inputs, *settings.get("keys", [])])
+    return [name for name in settings.get("keys", []) if name in treated and name not in inputs]
+
+
 def recorded_columns(settings: Mapping[str, Any], inputs: Sequence[str]) -> dict[str, bool]:
-    """The inputs that are recorded, and whether each is hashed.
+    """The inputs (and keys) that are recorded, and whether each is hashed.
 
     Raises ValueError for a name that is no input: a misspelt one would be recorded in the clear.
     """
-    chosen, hashed, omitted = settings["columns"], set(settings["hash"]), set(settings["omit"])
-    unknown = sorted({*(chosen or []), *hashed, *omitted} - set(inputs))
+    known = list(dict.fromkeys([*inputs, *settings.get("keys", [])]))
+    named = {*(settings["columns"] or []), *settings["hash"], *settings["omit"]}
+    unknown = sorted(named - set(known))
     if unknown:
         raise ValueError(f"log names {', '.join(unknown)}; the model takes {', '.join(inputs)}")
+    return _kept(settings, known)
+
+
+def _kept(settings: Mapping[str, Any], known: Sequence[str]) -> dict[str, bool]:
+    chosen, hashed, omitted = settings["columns"], set(settings["hash"]), set(settings["omit"])
     for name, treatment in settings["personal"].items():
         (hashed if treatment == "hash" else omitted).add(name)
-    kept = [name for name in inputs if (chosen is None or name in chosen) and name not in omitted]
+    kept = [name for name in known if (chosen is None or name in chosen) and name not in omitted]
     return {name: name in hashed for name in kept}
+
+
+def unjoinable(log: "PredictionLog | None", dataset: "DatasetDeclaration") -> str:
+    """Why labels cannot be joined to what is recorded; empty where they can."""
+    if log is None:
+        return "'log' is null: nothing of the predictions is recorded"
+    if not dataset.keys or dataset.time is None:
+        return f"{dataset.name} declares no keys or no time, so a label does not find its prediction"
+    kept = _kept(log.settings(dataset.personal), dataset.keys)
+    hidden = [key for key in dataset.keys if kept.get(key) is not False]
+    if hidden:
+        return f"the log leaves out or hashes {', '.join(hidden)}, by which a label finds its prediction"
+    return ""

@@ -23,6 +23,14 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _share(value: str) -> str:
+    bound = Bound.parse(value)
+    if bound.sign != ">=" or not 0 < bound.limit <= 1:
+        raise ValueError(f"a least share reads like '>= 0.98', not {value!r}")
+    return value
+
+
+AtLeastShare = Annotated[BoundText, AfterValidator(_share)]
 AtMost = Annotated[BoundText, AfterValidator(_at_most)]
 
 
@@ -38,6 +46,13 @@ class Slo(Declaration):
         default="<= 0.25", description="Stability index of its scores, against the champion's."
     )
     memory_mb: AtMost | None = Field(default=None, description="Resident memory of its server.")
+    agreement: AtLeastShare | None = Field(
+        default=None, description="Shadow: share of the rows that get the champion's label, '>= 0.98'."
+    )
+    labelled: Literal["optional", "required"] = Field(
+        default="optional",
+        description="required: a step waits for labels of what was asked in it, not only uses them.",
+    )
 
 
 class Shadow(Declaration):
@@ -67,6 +82,9 @@ class Rollout(Declaration):
         default=None, description="How often a measurement counts; by default a fifth of the bake."
     )
     minimum_requests: int = Field(default=100, ge=1, description="Below this, a step is inconclusive.")
+    minimum_labelled: int = Field(
+        default=100, ge=1, description="Labelled rows of each version that slo.labelled: required asks for."
+    )
     slo: Slo = Slo()
     failure_limit: int = Field(default=0, ge=0, description="Failed measurements in a step that are borne.")
     error_limit: int = Field(
@@ -95,6 +113,10 @@ class Rollout(Declaration):
             raise ValueError("blue_green stands alone: after a shadow, all traffic is switched anyway")
         if self.strategy == ["canary", "shadow"]:
             raise ValueError("a shadow comes before the canary: strategy: [shadow, canary]")
+        if self.slo.agreement and "shadow" not in self.strategy:
+            raise ValueError("slo.agreement is of a shadow; add it to the strategy: [shadow, canary]")
+        if self.slo.labelled == "required" and "blue_green" in self.strategy:
+            raise ValueError("slo.labelled: required needs a step to wait in: strategy: canary, or shadow")
         self._check_weights()
         return self
 

@@ -6,7 +6,7 @@ requests, and every bound kept. `inconclusive`: neither, for example too few req
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -75,6 +75,9 @@ class Limits(Record):
     psi: float | None = None  # population stability index of the scores, against the champion's
     memory_mb: float | None = None
     minimum_requests: int = 100
+    agreement: float | None = None  # share of a shadow's rows with the champion's label, at least
+    minimum_labelled: int = 100  # rows of each version whose label came
+    labelled_required: bool = False  # whether a step waits for them
 
 
 class Finding(Record):
@@ -104,9 +107,12 @@ class Analysis(Record):
         return "; ".join(one.message for one in told)
 
 
-def analyse(mine: Window, theirs: Window | None, limits: Limits) -> Analysis:
-    """Judge a version by its limits and, where there is one, by the champion's same minutes."""
-    findings = tuple(_findings(mine, theirs, limits))
+def analyse(mine: Window, theirs: Window | None, limits: Limits, more: Sequence[Finding] = ()) -> Analysis:
+    """Judge a version by its limits and, where there is one, by the champion's same minutes.
+
+    `more` are findings from elsewhere, of the same weight: what was made of the answers themselves.
+    """
+    findings = (*_findings(mine, theirs, limits), *more)
     outcomes = {one.outcome for one in findings}
     outcome: Outcome = (
         "failed" if "failed" in outcomes else "inconclusive" if "inconclusive" in outcomes else "passed"
@@ -149,7 +155,7 @@ def _error_rate(mine: Window, limit: float) -> Finding:
     rate = faults / mine.requests if mine.requests else None
     return Finding(
         name="error_rate",
-        outcome=_share_outcome(faults, mine.requests, limit),
+        outcome=share_outcome(faults, mine.requests, limit),
         value=rate,
         bound=f"<= {limit:g}",
         requests=mine.requests,
@@ -161,7 +167,7 @@ def _p99(mine: Window, name: str, limit: float, minimum: int, reference: float |
     """At most one request in a hundred waits longer than the limit."""
     late, counted = mine.latency.above(limit), mine.latency.total
     p99 = mine.latency.quantile(0.99)
-    outcome = _share_outcome(late, counted, 0.01)
+    outcome = share_outcome(late, counted, 0.01)
     if outcome == "passed" and counted < minimum:
         outcome = "inconclusive"
     told = "not measured" if p99 is None else f"{p99:.1f} ms"
@@ -243,7 +249,8 @@ def _scores(mine: Window, theirs: Window, limit: float, minimum: int) -> Finding
     )
 
 
-def _share_outcome(hits: int, requests: int, limit: float) -> Outcome:
+def share_outcome(hits: int, requests: int, limit: float) -> Outcome:
+    """Whether no more than a share of the requests (or rows) was hit; above it must be beyond chance."""
     if binomial_at_least(hits, requests, limit) < ALPHA:
         return "failed"
     if requests == 0 or hits > limit * requests:

@@ -59,7 +59,7 @@ class InferenceService:
         self, body: Mapping[str, Any], request_id: str
     ) -> tuple[dict[str, Any], pl.DataFrame, Predictions]:
         outputs = protocol.requested_outputs(body, self.outputs)
-        records = protocol.decode(body, self.inputs)
+        records = protocol.decode(body, self.inputs, self.log.keys if self.log else ())
         predictions = self.scorer.predict(records)
         request_id = str(body.get("id") or request_id)
         response = protocol.respond(

@@ -49,7 +49,7 @@ def settings_of(model: ModelDeclaration, dataset: DatasetDeclaration) -> ServerS
         answer_within_s=parse_duration(model.serving.timeout).total_seconds(),
         memory_bytes=round(memory * 1e6) if memory else None,
         threads=model.serving.threads,
-        log=model.log.settings(dataset.personal) if model.log else None,
+        log=model.log.settings(dataset.personal, dataset.keys) if model.log else None,
     )
 
 

@@ -21,7 +21,7 @@ import polars as pl
 from prometheus_client import Counter
 
 from mlcicd_assets.ml.artifact.scoring import Predictions
-from mlcicd_assets.ml.prediction_logging import recorded_columns
+from mlcicd_assets.ml.prediction_logging import extra_keys, recorded_columns
 from mlcicd_assets.serving import log_files
 from mlcicd_assets.serving.log_files import LogFile
 
@@ -62,6 +62,7 @@ class PredictionLog:
         **about: Any,
     ) -> None:
         self._columns = recorded_columns(settings, inputs)
+        self.keys = extra_keys(settings, inputs)  # that a request may carry beside the inputs
         if any(self._columns.values()) and not key:
             raise ValueError("columns are declared to be hashed, and there is no key to hash them with")
         self.folder = folder

@@ -158,13 +158,16 @@ def _parse_with_nan(raw: bytes, error: Exception) -> Any:
     raise RequestError(f"the request is not JSON: {error}") from error
 
 
-def decode(body: bytes | Mapping[str, Any], inputs: Sequence[Column]) -> pl.DataFrame:
+def decode(
+    body: bytes | Mapping[str, Any], inputs: Sequence[Column], keys: Sequence[str] = ()
+) -> pl.DataFrame:
     """Read the records of a request, typed as the model takes them; a nullable input may be left out.
 
+    `keys` may be sent beside the inputs, as whatever they are: they become text columns, null where not sent.
     Raises RequestError, which names the offending input.
     """
     request = parse(body) if isinstance(body, bytes) else body
-    tensors = _tensors(request, {column.name for column in inputs})
+    tensors = _tensors(request, {column.name for column in inputs}, keys)
     rows = _rows(tensors)
     columns: dict[str, list[Any]] = {}
     for column in inputs:
@@ -173,7 +176,23 @@ def decode(body: bytes | Mapping[str, Any], inputs: Sequence[Column]) -> pl.Data
         columns[column.name] = (
             _column(tensors[column.name], column) if column.name in tensors else [None] * rows
         )
-    return _frame(columns, inputs, rows)
+    frame = _frame(columns, inputs, rows)
+    if not keys:
+        return frame
+    told = [_key(name, tensors[name]) if name in tensors else [None] * rows for name in keys]
+    return frame.with_columns(
+        pl.Series(name, values, dtype=pl.String) for name, values in zip(keys, told, strict=True)
+    )
+
+
+def _key(name: str, tensor: Mapping[str, Any]) -> list[str | None]:
+    values = _values(tensor, name)
+    for row, value in enumerate(values):
+        if value is not None and type(value) not in (str, int):
+            raise RequestError(
+                f"input {name!r}, row {row}: {str(value)[:80]!r} is no key: text or a whole number"
+            )
+    return [None if value is None else str(value) for value in values]
 
 
 def requested_outputs(body: Mapping[str, Any], known: Sequence[str]) -> tuple[str, ...]:
@@ -215,7 +234,9 @@ def _outputs(predictions: Predictions) -> dict[str, tuple[tuple[int, ...], str, 
     return {"probabilities": (scores.shape, "FP64", scores), "label": (classes.shape, kind, classes)}
 
 
-def _tensors(request: Mapping[str, Any], known: set[str]) -> dict[str, Mapping[str, Any]]:
+def _tensors(
+    request: Mapping[str, Any], known: set[str], keys: Sequence[str] = ()
+) -> dict[str, Mapping[str, Any]]:
     listed = request.get("inputs")
     if not isinstance(listed, list) or not listed:
         raise RequestError("the request has no 'inputs': a list with one tensor per column")
@@ -224,11 +245,13 @@ def _tensors(request: Mapping[str, Any], known: set[str]) -> dict[str, Mapping[s
         name = tensor.get("name") if isinstance(tensor, Mapping) else None
         if not isinstance(name, str):
             raise RequestError("an input has no name; each has name, shape, datatype and data")
-        if name not in known:
+        if name not in known and name not in keys:
             raise RequestError(f"there is no input {name!r}; the model takes {', '.join(sorted(known))}")
         if name in tensors:
             raise RequestError(f"input {name!r} is given twice")
         tensors[name] = tensor
+    if not known & tensors.keys() and known:
+        raise RequestError(f"the request has no input of the model; it takes {', '.join(sorted(known))}")
     return tensors
 
 

@@ -14,6 +14,8 @@ from mlcicd_assets.release.rollout import State, Target
 from mlcicd_assets.release.run_files import champion_pointer
 from resources.protocols import ModelVersion, Release
 from tests.fakes.ledger import MemoryLedger
+from tests.fakes.memory import MemoryLake
+from tests.fakes.predictions import MemoryPredictions
 from tests.fakes.serving import FakeServing
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -65,12 +67,16 @@ class Stage:
         self.ledger = MemoryLedger()
         self.serving = FakeServing()
         self.registry = Versions(self.model)
+        self.predictions = MemoryPredictions()
+        self.lake = MemoryLake()
         self.rejected: set[int] = set()
         self.proven: list[int] = []
 
     def rollouts(self, observer: Callable[[str], None] = lambda moment: None) -> Rollouts:
         """A new worker."""
-        world: Any = World(self.ledger, self.registry, None, _Keys(), self.serving)
+        world: Any = World(
+            self.ledger, self.registry, None, _Keys(), self.serving, self.predictions, self.lake
+        )
         return Rollouts(self.lane, world, clock=lambda: self.now, observer=observer, proven=self._prove)
 
     def _prove(self, lane: Any, world: Any, target: Target, at: str, scratch: Path) -> Release:

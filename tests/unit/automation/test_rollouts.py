@@ -35,6 +35,8 @@ def resources(stage: Stage, folder: Path) -> dict[str, Any]:
         "tracking": object(),  # nobody asks it here: what is warm has proven itself
         "keys": world.keys,
         "serving": world.serving,
+        "predictions": world.predictions,
+        "lake": world.lake,
         "reports": ReportFolder(folder),
     }
 

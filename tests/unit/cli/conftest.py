@@ -20,6 +20,7 @@ from mlcicd_assets.release.run_files import PACKAGE, VERDICT, Candidate, candida
 from mlcicd_assets.release.verdict import seal
 from resources.landing import LandingFolder
 from resources.ledger import SqlLedger
+from resources.predictions import PredictionFolder
 from resources.protocols import ModelVersion, Release
 from resources.reports import ReportFolder
 from tests.fakes.catalogues import write_catalogue
@@ -58,6 +59,7 @@ class World:
         self.ledger = SqlLedger(f"sqlite:///{folder}/ledger.db")
         self.keys = GivenKeys(PRIVATE, PUBLIC)
         self.serving = FakeServing(address=address)
+        self.predictions = PredictionFolder(folder / "home" / "serving")
         self.reports = ReportFolder(folder / "reports")
         self.risk = risk
         self.environment = {"MLCICD_HOME": str(folder / "home")}
@@ -65,7 +67,7 @@ class World:
     @property
     def session(self) -> Session:
         names = ("lake", "landing", "records", "tracking", "registry", "ledger", "keys", "serving", "reports")
-        resources = {name: getattr(self, name) for name in names}
+        resources = {name: getattr(self, name) for name in (*names, "predictions")}
         return Session(self.environment, catalogue=self.catalogue, resources=resources)
 
     def trained(self, package: Package | None = None, **changes: Any) -> str:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mlcicd_assets.ml.artifact.scoring import Predictions
 from mlcicd_assets.ml.prediction_logging import PredictionLog as Declared
+from mlcicd_assets.ml.prediction_logging import extra_keys, recorded_columns
 from mlcicd_assets.serving import log_files
 from mlcicd_assets.serving.prediction_log import DROPPED, Entry, PredictionLog
 from resources.lake import DeltaLake
@@ -223,3 +224,21 @@ def test_a_day_of_the_log_goes_into_the_lake_once(tmp_path: Path) -> None:
     assert found["request_id"].to_list() == ["r1", "r1"]
     assert found["input_amount"].to_list() == [0.0, 1.0]
     assert compact(PredictionFolder(tmp_path), lake, "m", date(2027, 1, 16)) is None
+
+
+def keys_of(**declared: Any) -> tuple[list[str], dict[str, bool]]:
+    settings = Declared(**declared).settings({"email": "hash"}, ["order_id", "amount"])
+    return extra_keys(settings, COLUMNS), recorded_columns(settings, COLUMNS)
+
+
+def test_keys_that_the_model_does_not_take_are_recorded_beside_its_inputs() -> None:
+    extra, recorded = keys_of()
+    assert extra == ["order_id"]
+    assert recorded == {"amount": False, "email": True, "name": False, "order_id": False}
+
+
+@pytest.mark.parametrize("declared", [{"columns": []}, {"omit": ["order_id"]}])
+def test_keys_that_are_left_out_are_not_asked_for(declared: dict[str, Any]) -> None:
+    extra, recorded = keys_of(**declared)
+    assert extra == []
+    assert "order_id" not in recorded

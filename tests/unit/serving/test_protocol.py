@@ -281,3 +281,17 @@ def test_a_class_may_be_text_and_a_regression_gives_a_value() -> None:
     value = protocol.respond(Predictions(np.array([1.5])), model="m", version=1, request_id="")
     assert named["outputs"][1] == {"name": "label", "shape": [1], "datatype": "BYTES", "data": ["dog"]}
     assert value["outputs"] == [{"name": "value", "shape": [1], "datatype": "FP64", "data": [1.5]}]
+
+
+def test_keys_travel_beside_the_inputs_as_text():
+    body = request(*GOOD.values(), tensor("order_id", "INT64", 17, 18), tensor("till", "BYTES", "a", None))
+    frame = protocol.decode(body, INPUTS, ["order_id", "till", "day"])
+    assert frame.select("order_id", "till", "day").rows() == [("17", "a", None), ("18", None, None)]
+    assert frame.drop("order_id", "till", "day").equals(protocol.decode(request(*GOOD.values()), INPUTS))
+
+
+def test_a_key_that_is_none_is_refused():
+    with pytest.raises(protocol.RequestError, match=r"'order_id', row 1: '1.5' is no key"):
+        protocol.decode(request(*GOOD.values(), tensor("order_id", "FP64", 1, 1.5)), INPUTS, ["order_id"])
+    with pytest.raises(protocol.RequestError, match="no input of the model"):
+        protocol.decode(request(tensor("order_id", "INT64", 1)), INPUTS, ["order_id"])
