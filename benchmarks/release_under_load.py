@@ -36,10 +36,10 @@ from mlcicd_assets.cli.app import app
 from tests.fakes.sites import Site
 site = Site(Path(sys.argv[1]))
 world = site.rollouts().world
-names = ("ledger", "registry", "tracking", "keys", "serving")
+names = ("ledger", "registry", "tracking", "keys", "serving", "lake", "predictions")
 catalogue = SimpleNamespace(models={site.rollouts().model: site.lane})
 from mlcicd_assets.cli.session import Session
-session = Session({}, catalogue=catalogue, resources={name: getattr(world, name) for name in names})
+session = Session({}, catalogue=catalogue, resources={name: getattr(world, name, None) for name in names})
 app(["rollback", site.rollouts().model, "--by", "ada", "--reason", "complaints"], obj=session)
 """
 
