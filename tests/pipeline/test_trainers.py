@@ -254,6 +254,7 @@ def test_a_search_whose_process_is_killed_goes_on_where_it_was(pipeline: Pipelin
     process = start(pipeline, killed)
     deadline = time.monotonic() + 240
     while (len(fits.read_text().splitlines()) if fits.exists() else 0) < 5:
+        assert process.poll() is None, "the search ended before it could be killed"
         assert time.monotonic() < deadline
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.05)
