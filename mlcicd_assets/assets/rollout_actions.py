@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from mlcicd_assets.assets.rollout_proofs import proven_release
+from mlcicd_assets.assets.rollout_proofs import compared_answers, proven_release
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release import rollout as machine
 from mlcicd_assets.release.envelope import Refused
@@ -52,19 +52,29 @@ class ChampionMoved(Refused):
 
 
 Prover = Callable[[ModelLane, World, Target, str, Path], Release]
+Comparer = Callable[[ModelLane, World, Release, str], None]
 
 
 class Actions:
-    """Performs the actions of one model's rollouts; `proven` fetches a version and raises Refused."""
+    """Performs the actions of one model's rollouts.
+
+    `proven` fetches a version, `compared` asks a launched one; both raise Refused.
+    """
 
     def __init__(
-        self, lane: ModelLane, world: World, clock: Callable[[], datetime], proven: Prover = proven_release
+        self,
+        lane: ModelLane,
+        world: World,
+        clock: Callable[[], datetime],
+        proven: Prover = proven_release,
+        compared: Comparer = compared_answers,
     ) -> None:
         self.lane = lane
         self.model = lane.model.name
         self.world = world
         self.clock = clock
         self._proven = proven
+        self._compared = compared
 
     def perform(self, action: Action, state: State, text: str) -> None:
         """Do it; `text` is the state as the ledger's pointer holds it.
@@ -120,7 +130,7 @@ class Actions:
         """Prove package, verdict and approval; raises Refused."""
         self._prove(target, launch=False)
 
-    def _prove(self, target: Target, *, launch: bool) -> None:
+    def _prove(self, target: Target, *, launch: bool, compare: bool = False) -> None:
         promoted = promotion(self.world.ledger.entries(self.model), self.model, target.version)
         # An approval limits when a version may be promoted, not how long it then serves.
         at = promoted.at if promoted else self.clock().isoformat()
@@ -128,11 +138,23 @@ class Actions:
             release = self._proven(self.lane, self.world, target, at, Path(scratch))
             if launch:
                 self.world.serving.launch(release, self.world.keys.trusted_keys())
+            if compare:
+                server = self.server(target.version)
+                if server is None:
+                    raise ResourceError(f"{self.model}: the server of version {target.version} is not ready")
+                self._compared(self.lane, self.world, release, server.address)
 
     # -- the actions ----------------------------------------------------------------------------------
 
     def _launch(self, action: Action, state: State, _text: str) -> None:
-        self.ensure(_target(state, action.version))
+        target = _target(state, action.version)
+        if state.phase != "launching":
+            self.ensure(target)
+            return
+        # Before any user is answered by it, whoever launches it, and again where a kill came in between.
+        running = self.server(target.version)
+        started = running is not None and running.digest == target.digest
+        self._prove(target, launch=not started, compare=True)
 
     def _mirror(self, action: Action, _state: State, _text: str) -> None:
         self.world.serving.mirror("production", self.model, action.version, action.percent)

@@ -43,3 +43,23 @@ def proven_release(lane: ModelLane, world: "World", target: Target, at: str, scr
         now=datetime.fromisoformat(at),
     )
     return release_of(lane, world.keys, version, folder, files, "production", authorised_at=at)
+
+
+def compared_answers(lane: ModelLane, world: "World", release: Release, address: str) -> None:
+    """Compare what a launched version answers to real records over HTTP with its package's own scores.
+
+    Raises Refused where they differ, ResourceError where it could not be asked.
+    """
+    import dagster as dg  # with what the assets share; a rollout that is past its launch needs neither
+
+    from mlcicd_assets.assets.releases import sample_answers
+    from mlcicd_assets.serving.client import ServingError
+
+    if world.lake is None:
+        raise ResourceError(f"{release.model}: there is no lake to take records from here")
+    try:
+        sample_answers(lane, world.lake, release, address)
+    except dg.Failure as failure:
+        raise Refused(str(failure.description)) from failure
+    except ServingError as error:
+        raise ResourceError(str(error)) from error

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from mlcicd_assets.assets.rollout_actions import Actions, Prover, World, heal
+from mlcicd_assets.assets.rollout_actions import Actions, Comparer, Prover, World, heal
 from mlcicd_assets.assets.rollout_answers import answer_findings
 from mlcicd_assets.assets.rollout_plan import describe, plan_of
-from mlcicd_assets.assets.rollout_proofs import proven_release
+from mlcicd_assets.assets.rollout_proofs import compared_answers, proven_release
 from mlcicd_assets.assets.rollout_windows import analysis_of, reading
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release import rollout as machine
@@ -60,11 +60,12 @@ class Rollouts:
         clock: Callable[[], datetime] = utc_now,
         observer: Callable[[str], None] = _nobody,
         proven: Prover = proven_release,
+        compared: Comparer = compared_answers,
     ) -> None:
         self.lane = lane
         self.model = lane.model.name
         self.world = world
-        self.actions = Actions(lane, world, clock, proven)
+        self.actions = Actions(lane, world, clock, proven, compared)
         self.clock = clock
         self._observer = observer
         # As read, for the compare-and-set: another version of this code may write the same state otherwise.

@@ -71,13 +71,21 @@ class Stage:
         self.lake = MemoryLake()
         self.rejected: set[int] = set()
         self.proven: list[int] = []
+        self.compared: list[int] = []  # whose answers were compared with the package's own
+        self.differing: set[int] = set()
 
     def rollouts(self, observer: Callable[[str], None] = lambda moment: None) -> Rollouts:
         """A new worker."""
         world: Any = World(
             self.ledger, self.registry, None, _Keys(), self.serving, self.predictions, self.lake
         )
-        return Rollouts(self.lane, world, clock=lambda: self.now, observer=observer, proven=self._prove)
+        seams: Any = {"observer": observer, "proven": self._prove, "compared": self._compare}
+        return Rollouts(self.lane, world, clock=lambda: self.now, **seams)
+
+    def _compare(self, lane: Any, world: Any, release: Release, address: str) -> None:
+        self.compared.append(release.version)
+        if release.version in self.differing:
+            raise Refused(f"version {release.version} answered 0.2 away from the evaluated package")
 
     def _prove(self, lane: Any, world: Any, target: Target, at: str, scratch: Path) -> Release:
         if target.version in self.rejected:

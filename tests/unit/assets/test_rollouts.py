@@ -568,3 +568,38 @@ def test_a_clock_that_jumps_does_no_harm(make: Make, jump: int) -> None:
 
     assert walked == {1: 90, 2: 10}  # time alone promotes nothing: five requests are no evidence
     assert stage.finish().phase in {"promoted", "held"}
+
+
+def test_whoever_launches_compares_the_answers_before_any_user_gets_one(make: Make) -> None:
+    stage = make(**CANARY)
+    stage.compared.clear()
+
+    # a worker is killed once the server runs: the next one compares all the same
+    stage.begin(2)
+    with pytest.raises(Crash):
+        stage.tick(observer=_killed_at("after launch"))
+    stage.compared.clear()
+    stage.tick()
+
+    assert stage.compared == [2]
+    assert stage.state.phase == "baking"
+
+
+def test_a_version_that_answers_otherwise_than_its_package_gets_no_traffic(make: Make) -> None:
+    stage = make(**CANARY)
+    stage.differing.add(2)
+
+    stage.begin(2)
+    state = stage.finish()
+
+    assert state.phase == "rolled_back"
+    assert "answered 0.2 away" in state.reason
+    assert weights(stage) == []
+
+
+def _killed_at(moment: str) -> Callable[[str], None]:
+    def observer(now: str) -> None:
+        if now == moment:
+            raise Crash
+
+    return observer
