@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from mlcicd_assets.ml.catalogue import DeclarationError, load_all
 from resources.protocols import ResourceError
 from tests.fakes.catalogues import write_catalogue
 from tests.fakes.releases import MODEL
@@ -162,3 +164,23 @@ def test_without_keys_in_the_log_it_is_said(declared: Any) -> None:
 
     assert stage.state.phase == "promoting"
     assert "declares no keys" in findings(stage)["labelled_error"].message
+
+
+@pytest.mark.parametrize(
+    ("rollout", "said"),
+    [
+        ("{strategy: canary, slo: {agreement: '>= 0.98'}}", "slo.agreement is of a shadow"),
+        ("{strategy: shadow, slo: {agreement: '<= 0.98'}}", "a least share reads like"),
+        ("{strategy: shadow, slo: {agreement: '>= 0.98'}}\n  log: null", "'log' is null"),
+        ("{slo: {labelled: required}}", "needs a step to wait in"),
+        ("{strategy: canary, slo: {labelled: required}}", "declares no keys"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_when_it_is_declared(
+    tmp_path: Path, rollout: str, said: str
+) -> None:
+    write_catalogue(tmp_path)
+    path = tmp_path / MODEL / "defs.yaml"
+    path.write_text(f"{path.read_text()}  rollout: {rollout}\n")
+    with pytest.raises(DeclarationError, match=said):
+        load_all(tmp_path)
