@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlcicd_assets.assets.rollbacks import ask_rollback
+from mlcicd_assets.assets.rollouts.rollbacks import ask_rollback
 from mlcicd_assets.release.rollout import State
 from tests.fakes.load import Record, constant_load
 from tests.fakes.releases import MODEL

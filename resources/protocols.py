@@ -179,7 +179,7 @@ class Tracking(Protocol):
     def run(
         self, experiment: str, name: str, tags: Mapping[str, str], *, parent: str | None = None
     ) -> AbstractContextManager[Run]:
-        """Open a run; it ends FINISHED, or FAILED when the block raises. With a `parent` it is shown below it."""
+        """Open a run, shown below a `parent`; it ends FINISHED, or FAILED when the block raises."""
         ...
 
     def log(

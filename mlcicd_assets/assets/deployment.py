@@ -16,10 +16,10 @@ from mlcicd_assets.assets.holdouts import require_fresh
 from mlcicd_assets.assets.lifecycle import mirror, require_unmoved
 from mlcicd_assets.assets.model_options import asset_options, remember_stage
 from mlcicd_assets.assets.releases import Answers, prepare, sample_answers
-from mlcicd_assets.assets.rollout_actions import World
-from mlcicd_assets.assets.rollout_metadata import rollout_metadata
-from mlcicd_assets.assets.rollout_repair import repair
-from mlcicd_assets.assets.rollouts import Rollouts
+from mlcicd_assets.assets.rollouts.actions import World
+from mlcicd_assets.assets.rollouts.driver import Rollouts
+from mlcicd_assets.assets.rollouts.metadata import rollout_metadata
+from mlcicd_assets.assets.rollouts.repair import repair
 from mlcicd_assets.assets.staging_tests import require_staging
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.thresholds import parse_duration

@@ -9,10 +9,10 @@ import dagster as dg
 from pydantic import Field
 
 from mlcicd_assets.assets.expected import expected_failures
-from mlcicd_assets.assets.rollbacks import ask_rollback
-from mlcicd_assets.assets.rollout_actions import World
-from mlcicd_assets.assets.rollout_metadata import rollout_metadata
-from mlcicd_assets.assets.rollouts import Rollouts, utc_now
+from mlcicd_assets.assets.rollouts.actions import World
+from mlcicd_assets.assets.rollouts.driver import Rollouts, utc_now
+from mlcicd_assets.assets.rollouts.metadata import rollout_metadata
+from mlcicd_assets.assets.rollouts.rollbacks import ask_rollback
 from mlcicd_assets.ml.catalogue import Catalogue, load_all
 from mlcicd_assets.release.envelope import Refused
 from mlcicd_assets.release.rollout import State

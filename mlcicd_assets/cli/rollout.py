@@ -9,7 +9,7 @@ from mlcicd_assets.cli.output import Json, console, print_json, table
 from mlcicd_assets.cli.session import Session, session_of
 
 if TYPE_CHECKING:
-    from mlcicd_assets.assets.rollouts import Rollouts
+    from mlcicd_assets.assets.rollouts.driver import Rollouts
     from mlcicd_assets.release.rollout import State
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show or steer a rollout.")
@@ -91,7 +91,7 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Give the traffic back to an earlier version that still verifies."""
-    from mlcicd_assets.assets.rollbacks import ask_rollback
+    from mlcicd_assets.assets.rollouts.rollbacks import ask_rollback
     from mlcicd_assets.release.envelope import Refused
 
     rollouts = rollouts_of(session_of(context), model)
@@ -141,8 +141,8 @@ def _tell(rollouts: "Rollouts", state: "State | None", as_json: bool) -> None:
 
 def rollouts_of(session: Session, model: str) -> "Rollouts":
     """The rollouts of a declared model; raises typer.BadParameter."""
-    from mlcicd_assets.assets.rollout_actions import World
-    from mlcicd_assets.assets.rollouts import Rollouts
+    from mlcicd_assets.assets.rollouts.actions import World
+    from mlcicd_assets.assets.rollouts.driver import Rollouts
 
     doors = (session.ledger, session.registry, session.tracking, session.keys, session.serving)
     world = World(*doors, predictions=session.predictions, lake=session.lake)

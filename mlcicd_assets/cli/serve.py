@@ -48,7 +48,7 @@ def repair(session: Session, model: str) -> list[str]:
     A server that is gone is started again from the registry, proven anew; what a killed worker left undone is
     done. Raises Refused, LaunchRefused, ResourceError.
     """
-    from mlcicd_assets.assets.rollout_repair import repair as repair_rollout
+    from mlcicd_assets.assets.rollouts.repair import repair as repair_rollout
     from mlcicd_assets.cli.rollout import rollouts_of
 
     return repair_rollout(rollouts_of(session, model))

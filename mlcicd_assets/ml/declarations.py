@@ -339,7 +339,9 @@ class ModelDeclaration(Declaration):
         unknown = {"equal_opportunity_gap", *([] if self.costs else ["expected_cost"])}
         known = sorted(set(metrics_of(self.task)) - unknown)
         if metric not in known:
-            raise ValueError(f"tune.metric {metric!r} cannot be searched by; it is one of: {', '.join(known)}")
+            raise ValueError(
+                f"tune.metric {metric!r} cannot be searched by; it is one of: {', '.join(known)}"
+            )
         return self
 
     @property

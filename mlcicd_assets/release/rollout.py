@@ -1,6 +1,6 @@
 """A rollout as a state machine: `(state, observation, now) -> state`, whose `pending` actions come next.
 
-It knows no clock, ledger or proxy. Whoever drives it (`assets/rollouts.py`) keeps each state in the ledger
+It knows no clock, ledger or proxy. Whoever drives it (`assets/rollouts`) keeps each state in the ledger
 *before* its actions are performed; every action may be repeated, so after a kill the pending ones are
 performed again. The champion moves at promotion only, and no version has all of the traffic without being
 champion.

@@ -46,9 +46,7 @@ def place(
 
 def test_its_maker_is_answered_as_the_package_answers(place: Place, package: Package) -> None:
     rows = records(20, seed=3)
-    answer = predict(
-        place.trial.address, MODEL, rows, package.signature.inputs, headers=place.trial.headers
-    )
+    answer = predict(place.trial.address, MODEL, rows, package.signature.inputs, headers=place.trial.headers)
     np.testing.assert_allclose(answer.scores, Scorer.load(package).predict(rows).scores, atol=1e-6)
 
 

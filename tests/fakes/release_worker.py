@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from mlcicd_assets.assets.rollbacks import ask_rollback
+from mlcicd_assets.assets.rollouts.rollbacks import ask_rollback
 from mlcicd_assets.release.envelope import Refused
 from resources.protocols import ResourceError
 from tests.fakes.sites import Site

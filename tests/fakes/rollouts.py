@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from mlcicd_assets.assets.rollout_actions import World
-from mlcicd_assets.assets.rollouts import Rollouts
+from mlcicd_assets.assets.rollouts.actions import World
+from mlcicd_assets.assets.rollouts.driver import Rollouts
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release.envelope import Refused
 from mlcicd_assets.release.rollout import State, Target

@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from mlcicd_assets.assets.rollout_actions import World
-from mlcicd_assets.assets.rollouts import Rollouts
+from mlcicd_assets.assets.rollouts.actions import World
+from mlcicd_assets.assets.rollouts.driver import Rollouts
 from mlcicd_assets.ml.artifact.package import read_package
 from mlcicd_assets.ml.artifact.scoring import Scorer
 from mlcicd_assets.ml.catalogue import ModelLane, load_all

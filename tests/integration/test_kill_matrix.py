@@ -20,8 +20,8 @@ from typing import Any, get_args
 
 import pytest
 
-from mlcicd_assets.assets.rollbacks import ask_rollback
-from mlcicd_assets.assets.rollout_repair import repair
+from mlcicd_assets.assets.rollouts.repair import repair
+from mlcicd_assets.assets.rollouts.rollbacks import ask_rollback
 from mlcicd_assets.release.history import PROMOTED
 from mlcicd_assets.release.rollout import ENDED, ActionName, Phase
 from tests.fakes import release_worker

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mlcicd_assets.assets.rollouts import RolloutRefused
+from mlcicd_assets.assets.rollouts.driver import RolloutRefused
 from mlcicd_assets.release.history import PROMOTED, ROLLED_BACK
 from tests.fakes import release_worker
 from tests.fakes.load import constant_load

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mlcicd_assets.assets.rollbacks import ask_rollback
-from mlcicd_assets.assets.rollout_repair import repair
-from mlcicd_assets.assets.rollouts import Rollouts
+from mlcicd_assets.assets.rollouts.driver import Rollouts
+from mlcicd_assets.assets.rollouts.repair import repair
+from mlcicd_assets.assets.rollouts.rollbacks import ask_rollback
 from mlcicd_assets.release.rollout import State
 from tests.fakes.load import constant_load
 from tests.fakes.releases import MODEL

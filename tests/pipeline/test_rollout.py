@@ -4,9 +4,9 @@ from typing import Any
 
 import dagster as dg
 
-from mlcicd_assets.assets.rollout_actions import World
-from mlcicd_assets.assets.rollout_repair import repair
-from mlcicd_assets.assets.rollouts import Rollouts
+from mlcicd_assets.assets.rollouts.actions import World
+from mlcicd_assets.assets.rollouts.driver import Rollouts
+from mlcicd_assets.assets.rollouts.repair import repair
 from mlcicd_assets.ml.catalogue import load_all
 from tests.pipeline.conftest import Pipeline, failures
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from pydantic import ValidationError
 
-from mlcicd_assets.assets.rollbacks import ask_rollback
-from mlcicd_assets.assets.rollout_repair import repair
+from mlcicd_assets.assets.rollouts.repair import repair
+from mlcicd_assets.assets.rollouts.rollbacks import ask_rollback
 from mlcicd_assets.ml.declarations import Rollout
 from mlcicd_assets.release.envelope import Refused
 from mlcicd_assets.release.rollout import Plan, State, Step, advance, start, wanted

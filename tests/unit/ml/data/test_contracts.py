@@ -273,7 +273,7 @@ def test_optional_columns_patterns_and_joint_uniqueness_are_checked():
         values: pl.Float64 = pa.Field(alias=r"v_\d", regex=True, ge=0)
 
         class Config:
-            unique = ["v_1", "v_2"]  # noqa: RUF012 - pandera's way
+            unique = ["v_1", "v_2"]
 
     records = pl.DataFrame({"order": [1, 1], "v_1": [1.0, 1.0], "v_2": [-1.0, -1.0]})
 

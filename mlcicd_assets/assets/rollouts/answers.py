@@ -21,7 +21,7 @@ from mlcicd_assets.release.shadow import agreement
 from resources.protocols import ResourceError
 
 if TYPE_CHECKING:
-    from mlcicd_assets.assets.rollout_actions import World
+    from mlcicd_assets.assets.rollouts.actions import World
 
 # Agreement is looked for among the newest: an hour says enough, and a pass stays short.
 _RECENT = timedelta(hours=1)

@@ -5,8 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from mlcicd_assets.assets.rollout_plan import describe
-from mlcicd_assets.assets.rollouts import Rollouts
+from mlcicd_assets.assets.rollouts.driver import Rollouts
+from mlcicd_assets.assets.rollouts.plan import describe
 from mlcicd_assets.release.rollout import State, left_s, wanted
 from mlcicd_assets.release.rollout_history import timeline
 from mlcicd_assets.reports.rollout import page, picture, rows

@@ -2,8 +2,8 @@
 
 from uuid import uuid4
 
-from mlcicd_assets.assets.rollout_plan import plan_of
-from mlcicd_assets.assets.rollouts import RolloutRefused, Rollouts
+from mlcicd_assets.assets.rollouts.driver import RolloutRefused, Rollouts
+from mlcicd_assets.assets.rollouts.plan import plan_of
 from mlcicd_assets.release.history import ROLLED_BACK
 from mlcicd_assets.release.lifecycle import standing
 from mlcicd_assets.release.rollout import State, Target, start_rollback

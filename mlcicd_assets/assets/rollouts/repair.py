@@ -1,7 +1,7 @@
 """After a crash or a reboot: servers and shares as the ledger and a running rollout say."""
 
-from mlcicd_assets.assets.rollout_actions import heal
-from mlcicd_assets.assets.rollouts import Rollouts, one_line
+from mlcicd_assets.assets.rollouts.actions import heal
+from mlcicd_assets.assets.rollouts.driver import Rollouts, one_line
 from mlcicd_assets.release import rollout as machine
 from mlcicd_assets.release.envelope import Refused
 from mlcicd_assets.release.rollout import State, Target

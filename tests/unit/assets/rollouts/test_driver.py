@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from mlcicd_assets.assets.rollbacks import ask_rollback
-from mlcicd_assets.assets.rollout_repair import repair
-from mlcicd_assets.assets.rollouts import RolloutRefused
+from mlcicd_assets.assets.rollouts.driver import RolloutRefused
+from mlcicd_assets.assets.rollouts.repair import repair
+from mlcicd_assets.assets.rollouts.rollbacks import ask_rollback
 from resources.protocols import ResourceError
 from tests.fakes.catalogues import write_catalogue
 from tests.fakes.releases import MODEL

@@ -14,7 +14,7 @@ from mlcicd_assets.release.run_files import PACKAGE
 from resources.protocols import Release, ResourceError
 
 if TYPE_CHECKING:
-    from mlcicd_assets.assets.rollout_actions import World
+    from mlcicd_assets.assets.rollouts.actions import World
 
 
 def proven_release(lane: ModelLane, world: "World", target: Target, at: str, scratch: Path) -> Release:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from mlcicd_assets.assets.rollout_actions import Actions, Comparer, Prover, World, heal
-from mlcicd_assets.assets.rollout_answers import answer_findings
-from mlcicd_assets.assets.rollout_plan import describe, plan_of
-from mlcicd_assets.assets.rollout_proofs import compared_answers, proven_release
-from mlcicd_assets.assets.rollout_windows import analysis_of, reading
+from mlcicd_assets.assets.rollouts.actions import Actions, Comparer, Prover, World, heal
+from mlcicd_assets.assets.rollouts.answers import answer_findings
+from mlcicd_assets.assets.rollouts.plan import describe, plan_of
+from mlcicd_assets.assets.rollouts.proofs import compared_answers, proven_release
+from mlcicd_assets.assets.rollouts.windows import analysis_of, reading
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release import rollout as machine
 from mlcicd_assets.release.analysis import Finding, Window

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from mlcicd_assets.assets.rollout_proofs import compared_answers, proven_release
+from mlcicd_assets.assets.rollouts.proofs import compared_answers, proven_release
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.release import rollout as machine
 from mlcicd_assets.release.envelope import Refused
