@@ -65,7 +65,9 @@ class Shadow(Declaration):
 class Rollout(Declaration):
     """How traffic moves to a new version, what it is watched for, and what happens then."""
 
-    strategy: Annotated[list[Strategy], BeforeValidator(_listed)] = Field(
+    strategy: Annotated[
+        list[Strategy], BeforeValidator(_listed, json_schema_input_type=Strategy | list[Strategy])
+    ] = Field(
         default=["blue_green"],
         min_length=1,
         description="blue_green, canary or shadow; [shadow, canary] is one after the other.",

@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+import jsonschema  # type: ignore[import-untyped]
 import pytest
+import yaml
 
 from mlcicd_assets.ml.catalogue import (
     DEFS,
@@ -13,6 +15,7 @@ from mlcicd_assets.ml.catalogue import (
     load_datasets,
     load_file,
 )
+from mlcicd_assets.ml.declarations import DatasetDeclaration, ModelDeclaration
 
 DECLARED = sorted(DEFS.rglob("defs.yaml"))
 
@@ -24,6 +27,14 @@ def test_every_defs_yaml_is_valid(path: Path):
             getattr(declaration, name, None) for name in ("contract", "features", "upstream", "estimator")
         ]
         check_references(path.parent, references)
+
+
+@pytest.mark.parametrize("path", DECLARED, ids=lambda path: path.parent.name)
+def test_every_defs_yaml_fits_the_schema_that_editors_and_dg_use(path: Path):
+    models = {"Dataset": DatasetDeclaration, "MlModel": ModelDeclaration}
+    for document in yaml.safe_load_all(path.read_text()):
+        schema = models[document["type"].rpartition(".")[2]].model_json_schema()
+        jsonschema.validate(document["attributes"], schema)
 
 
 def test_models_find_their_datasets():
