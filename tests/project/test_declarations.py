@@ -1,5 +1,6 @@
 """Every declaration in the project, by the same rules as a user's."""
 
+import json
 import re
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def test_every_defs_yaml_fits_the_schema_that_editors_and_dg_use(path: Path):
     models = {"Dataset": DatasetDeclaration, "MlModel": ModelDeclaration}
     for document in yaml.safe_load_all(path.read_text()):
         schema = models[document["type"].rpartition(".")[2]].model_json_schema()
-        jsonschema.validate(document["attributes"], schema)
+        as_json = json.loads(json.dumps(document["attributes"], default=str))  # YAML has dates, JSON has not
+        jsonschema.validate(as_json, schema)
 
 
 def test_models_find_their_datasets():
