@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import re
+import secrets
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -138,6 +139,11 @@ def fallback_of(split: Mapping[int, int], asked: int | None, before: int | None)
     return max(split, key=lambda version: (split[version], -version))
 
 
+# Below those that the kernel lends to outgoing connections (ip_local_port_range): while a server is down, no
+# connection takes its port, so that it comes back at the address that clients know.
+_PORTS = range(20_000, 32_768)
+
+
 def is_free(port: int) -> bool:
     """Whether a port can be listened on now."""
     try:
@@ -150,9 +156,8 @@ def is_free(port: int) -> bool:
 def free_port(taken: set[int]) -> int:
     """A port that is free now and not among the taken."""
     while True:
-        with socket.create_server((HOST, 0)) as probe:
-            port = int(probe.getsockname()[1])
-        if port not in taken:
+        port = secrets.choice(_PORTS)
+        if port not in taken and is_free(port):
             return port
 
 

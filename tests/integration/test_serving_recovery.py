@@ -143,13 +143,14 @@ def test_a_change_starts_nothing_that_was_stopped(serving: LocalServing) -> None
 
 def test_start_heals_after_everything_was_killed(serving: LocalServing) -> None:
     # As after a reboot: a stale socket, and a process number that belongs to somebody else by now.
+    addresses = serving.status().addresses
     for pid in sorted(processes.find(serving.folder)):
         kill(pid)
     until(lambda: processes.find(serving.folder) == [])
     (serving.folder / "supervisord.pid").write_text(f"{os.getpid()}\n")
     serving.start()
-    # Not necessarily on the same ports: while it was down any connection of the machine may have taken one.
     assert answers(serving)
+    assert serving.status().addresses == addresses
 
 
 def test_a_launch_that_was_killed_half_way_is_finished_by_the_next(
