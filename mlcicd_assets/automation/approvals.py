@@ -13,6 +13,7 @@ from pydantic import Field
 
 from mlcicd_assets.assets.decisions import BadDecision, Desk, Signed, decide
 from mlcicd_assets.assets.expected import expected_failures
+from mlcicd_assets.automation.declared_models import declared_model
 from mlcicd_assets.ml.catalogue import Catalogue, load_all
 from mlcicd_assets.release.approvals import Release, releases_to_continue
 from mlcicd_assets.release.envelope import Refused
@@ -77,12 +78,7 @@ def decision_job(catalogue: Callable[[], Catalogue] = load_all) -> dg.JobDefinit
         ledger: dg.ResourceParam[Ledger],
         keys: dg.ResourceParam[Keys],
     ) -> Iterator[dg.Output[None]]:
-        lane = catalogue().models.get(config.model)
-        if lane is None:
-            declared = ", ".join(sorted(catalogue().models)) or "none"
-            raise dg.Failure(
-                f"there is no model {config.model!r}; declared are: {declared}", allow_retries=False
-            )
+        lane = declared_model(catalogue(), config.model)
         # Whoever may use the UI is not whoever's key lies on this machine.
         desk = Desk(lane, registry, tracking, ledger, keys, datetime.now(UTC), own_keys=False)
         with expected_failures():

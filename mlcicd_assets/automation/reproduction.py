@@ -12,6 +12,7 @@ from pydantic import Field
 from mlcicd_assets.assets.candidates import champion
 from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.reproduction import Reproduced, record_reproduction, reproduce
+from mlcicd_assets.automation.declared_models import declared_model
 from mlcicd_assets.ml.catalogue import Catalogue, ModelLane, load_all
 from resources.protocols import Git, Landing, Ledger, ModelVersion, Registry, Tracking
 
@@ -41,9 +42,7 @@ def reproduce_job(catalogue: Callable[[], Catalogue] = load_all) -> dg.JobDefini
         git: dg.ResourceParam[Git],
     ) -> dg.Output[None]:
         with expected_failures(), tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
-            lane = catalogue().models.get(config.model)
-            if lane is None:
-                raise dg.Failure(f"there is no model {config.model!r}", allow_retries=False)
+            lane = declared_model(catalogue(), config.model)
             found = reproduce(
                 _version(ledger, registry, config),
                 tracking,

@@ -13,6 +13,7 @@ from mlcicd_assets.assets.rollouts.actions import World
 from mlcicd_assets.assets.rollouts.driver import Rollouts, utc_now
 from mlcicd_assets.assets.rollouts.metadata import rollout_metadata
 from mlcicd_assets.assets.rollouts.rollbacks import ask_rollback
+from mlcicd_assets.automation.declared_models import declared_model
 from mlcicd_assets.ml.catalogue import Catalogue, load_all
 from mlcicd_assets.release.envelope import Refused
 from mlcicd_assets.release.rollout import State
@@ -140,12 +141,7 @@ def rollback_job(catalogue: Callable[[], Catalogue] = load_all) -> dg.JobDefinit
         serving: dg.ResourceParam[ServingTarget],
         reports: dg.ResourceParam[Reports],
     ) -> Iterator[dg.Output[None]]:
-        lane = catalogue().models.get(config.model)
-        if lane is None:
-            declared = ", ".join(sorted(catalogue().models)) or "none"
-            raise dg.Failure(
-                f"there is no model {config.model!r}; declared are: {declared}", allow_retries=False
-            )
+        lane = declared_model(catalogue(), config.model)
         rollouts = Rollouts(lane, World(ledger, registry, tracking, keys, serving))
         with expected_failures():
             shown = _rolled_back(rollouts, config, reports)
