@@ -110,11 +110,17 @@ class State:
         return (server.port, *([other.port] if other else []))
 
     def with_free_ports(self) -> "State":
-        """Keep every port that is still free, choose another for the rest. For when nothing of ours runs."""
+        """Keep every port that is free or soon will be, choose another for the rest.
+
+        For when nothing of ours runs: but a process that was just killed is gone from the process table a moment
+        before the kernel closes what it listened on.
+        """
         taken: set[int] = set()
+        deadline = time.monotonic() + _CLOSING_S
 
         def keep(port: int) -> int:
-            chosen = port if port and port not in taken and is_free(port) else free_port(taken)
+            kept = port and port not in taken and _frees(port, deadline)
+            chosen = port if kept else free_port(taken)
             taken.add(chosen)
             return chosen
 
@@ -142,6 +148,7 @@ def fallback_of(split: Mapping[int, int], asked: int | None, before: int | None)
 # Below those that the kernel lends to outgoing connections (ip_local_port_range): while a server is down, no
 # connection takes its port, so that it comes back at the address that clients know.
 _PORTS = range(20_000, 32_768)
+_CLOSING_S = 2.0  # for all ports together
 
 
 def is_free(port: int) -> bool:
@@ -151,6 +158,14 @@ def is_free(port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def _frees(port: int, deadline: float) -> bool:
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def free_port(taken: set[int]) -> int:
