@@ -11,6 +11,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from resources.alert import Alert as Alert
+from resources.alert import Alerts as Alerts
+from resources.alert import Severity as Severity
+from resources.alert import StandingAlert as StandingAlert
+from resources.request import Cause as Cause
+from resources.request import KeptRequest as KeptRequest
+from resources.request import Request as Request
+from resources.request import Requests as Requests
+from resources.request import RequestState as RequestState
 from resources.traffic import Traffic as Traffic
 from resources.traffic import increase as increase
 

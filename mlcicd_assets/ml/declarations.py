@@ -18,6 +18,7 @@ from mlcicd_assets.ml.evaluation.plans import FairnessPlan, RobustnessPlan, Slic
 from mlcicd_assets.ml.evaluation.serving_declaration import Serving
 from mlcicd_assets.ml.governance import ApprovalRule, DataRetention, Retention
 from mlcicd_assets.ml.prediction_logging import PredictionLog, Treatment
+from mlcicd_assets.ml.retrain import Retrain
 from mlcicd_assets.ml.rollouts import Rollout
 from mlcicd_assets.ml.tasks import LabelKind, Task
 from mlcicd_assets.ml.thresholds import parse_duration
@@ -279,6 +280,9 @@ class ModelDeclaration(Declaration):
         description="Types that skops may load, to serve an estimator that ONNX cannot express; [] for none.",
     )
     seed: int = Field(default=0, ge=0)
+    retrain: Retrain | None = Field(
+        default=None, description="When it is trained again by itself: see Retrain."
+    )
     card: Card = Field(default=Card(), description="What only a person can say in the model card: see Card.")
 
     @model_validator(mode="after")

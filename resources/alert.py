@@ -1,0 +1,56 @@
+"""What needs a person: one alert per cause until it changes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Severity = Literal["info", "warning", "critical"]
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One cause that somebody must know of."""
+
+    cause: str  # stable over repetitions: "gates/fraud_detector", "budget/fraud_detector/2026-11"
+    state: str  # what makes it another alert when it changes: the names of the failed gates, not their values
+    severity: Severity
+    title: str  # one sentence: what happened
+    subject: str  # "model:fraud_detector", "dataset:payments", "sensor:git_trigger"
+    owner: str  # whom it concerns first: "team:risk"
+    evidence: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    command: str = ""  # what to run to look at it or to mend it
+
+
+@dataclass(frozen=True)
+class StandingAlert:
+    """An alert as it stands, with what was done about it."""
+
+    alert: Alert
+    first: str  # ISO 8601, UTC: since when this state stands
+    last: str  # when it was last seen
+    count: int  # how often it was seen in this state
+    told: tuple[str, ...] = ()  # whom it was sent to, in order: owner, then on-call
+    told_at: str = ""  # when the last of them was told
+    acknowledged_by: str = ""  # a person who takes care: no escalation
+    resolved_at: str = ""  # empty while it stands
+    resolution: str = ""
+
+
+class Alerts(Protocol):
+    """Which causes stand, and telling people of them."""
+
+    def raise_alert(self, alert: Alert) -> bool:
+        """Record that a cause stands, and tell its owner; False when nobody was told, as it stood already."""
+        ...
+
+    def resolve(self, cause: str, *, reason: str) -> bool:
+        """Record that a cause stands no more; False when it did not."""
+        ...
+
+    def standing(self) -> list[StandingAlert]:
+        """Those that are not resolved, the most severe and oldest first."""
+        ...
+
+    def history(self, limit: int = 100) -> list[StandingAlert]:
+        """The newest, resolved ones too."""
+        ...
