@@ -112,7 +112,7 @@ class State:
     def with_free_ports(self) -> "State":
         """Keep every port that is free or soon will be, choose another for the rest.
 
-        For when nothing of ours runs: but a process that was just killed is gone from the process table a moment
+        For when nothing of ours runs: but a process that was just killed has left the process table a moment
         before the kernel closes what it listened on.
         """
         taken: set[int] = set()
