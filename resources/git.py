@@ -1,12 +1,12 @@
 """The source repository, read by the system's git."""
 
-import os
 import re
 import subprocess
 import tarfile
 from pathlib import Path
 
 from resources.protocols import ResourceError, Revision
+from resources.worktree import git_environment, tree_files
 
 NONE = Revision("none", dirty=False, author="")
 _SECONDS = 30
@@ -21,6 +21,11 @@ class SystemGit:
 
     def __repr__(self) -> str:
         return f"SystemGit({self._root})"
+
+    @property
+    def root(self) -> Path:
+        """The project's folder."""
+        return self._root
 
     def revision(self) -> Revision:
         """The checked-out state; commit "none" outside a repository, without git, or before a first commit.
@@ -37,6 +42,34 @@ class SystemGit:
             return Revision("none", dirty=True, author="")
         commit, author = head.stdout.strip().split("\n", 1)
         return Revision(commit, dirty=bool(self._run("status", "--porcelain").stdout.strip()), author=author)
+
+    def branch(self) -> str:
+        """The checked-out branch; empty outside a repository or where a commit is checked out by itself."""
+        try:
+            return self._run("branch", "--show-current").stdout.strip()
+        except FileNotFoundError:
+            return ""
+
+    def files(self) -> dict[str, str]:
+        """Path -> hex SHA-256 of every file that is tracked, or untracked and not ignored."""
+        return tree_files(self._root)
+
+    def fork_point(self, base: str) -> str:
+        """The commit where this branch left `base`; raises ResourceError where there is no such thing."""
+        found = self._run("merge-base", "--end-of-options", base, "HEAD", expect=("Not a valid",))
+        if found.returncode or not found.stdout.strip():
+            raise ResourceError(
+                f"{base!r} has no commit in common with the checked-out state here: "
+                f"name a branch or commit, and fetch it whole (git fetch --unshallow origin {base})"
+            )
+        return found.stdout.strip()
+
+    def changed(self, base: str) -> list[str]:
+        """The project's files that differ from where this branch left `base`, uncommitted ones included."""
+        left = self.fork_point(base)
+        told = self._run("diff", "--name-only", "-z", "--relative", "--no-renames", left, "--").stdout
+        new = self._run("ls-files", "-z", "--others", "--exclude-standard").stdout
+        return sorted({name for name in (told + new).split("\0") if name})
 
     def export(self, commit: str, into: Path) -> Path:
         """Write the project's files as of a commit below `into`; returns the project's folder there.
@@ -70,7 +103,7 @@ class SystemGit:
                 errors="replace",
                 timeout=_SECONDS,
                 check=False,
-                env=_environment(),
+                env=git_environment(),
             )
         except subprocess.TimeoutExpired as error:
             raise ResourceError(
@@ -99,9 +132,3 @@ def _expected(message: str, more: tuple[str, ...]) -> bool:
             "bad default revision",
         )
     )
-
-
-def _environment() -> dict[str, str]:
-    """Messages in English, no prompt, no lock taken for a mere look; a hook's GIT_DIR is not meant for us."""
-    inherited = {key: value for key, value in os.environ.items() if key not in {"GIT_DIR", "GIT_WORK_TREE"}}
-    return {**inherited, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}

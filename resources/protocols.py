@@ -597,8 +597,29 @@ class Revision:
 class Git(Protocol):
     """The source repository."""
 
+    @property
+    def root(self) -> Path:
+        """The project's folder."""
+        ...
+
     def revision(self) -> Revision:
         """The checked-out state."""
+        ...
+
+    def branch(self) -> str:
+        """The checked-out branch; empty where there is none."""
+        ...
+
+    def files(self) -> Mapping[str, str]:
+        """Path below `root` -> hex SHA-256 of every file that is no ignored one, as it is on disk now."""
+        ...
+
+    def fork_point(self, base: str) -> str:
+        """The commit where the checked-out state left a branch or commit; raises ResourceError."""
+        ...
+
+    def changed(self, base: str) -> Sequence[str]:
+        """The files that differ from the fork point, uncommitted ones included; raises ResourceError."""
         ...
 
     def export(self, commit: str, into: Path) -> Path:
