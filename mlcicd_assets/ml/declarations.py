@@ -17,6 +17,7 @@ from mlcicd_assets.ml.evaluation.costs import Costs
 from mlcicd_assets.ml.evaluation.plans import FairnessPlan, RobustnessPlan, SlicePlan
 from mlcicd_assets.ml.evaluation.serving_declaration import Serving
 from mlcicd_assets.ml.governance import ApprovalRule, DataRetention, Retention
+from mlcicd_assets.ml.monitoring.declaration import Monitor, monitor_problem
 from mlcicd_assets.ml.prediction_logging import PredictionLog, Treatment
 from mlcicd_assets.ml.retrain import Retrain
 from mlcicd_assets.ml.rollouts import Rollout
@@ -270,6 +271,9 @@ class ModelDeclaration(Declaration):
     log: PredictionLog | None = Field(
         default=PredictionLog(), description="What a server records of its predictions; null for nothing."
     )
+    monitor: Monitor = Field(
+        default=Monitor(), description="How it is watched in production: see Monitoring."
+    )
     rates: Rates | None = Field(
         default=None, description="What an hour costs, for the cost of a training in money: see Rates."
     )
@@ -319,6 +323,18 @@ class ModelDeclaration(Declaration):
             raise ValueError(
                 "expected_cost needs 'costs', for example {false_positive: 1, false_negative: 20}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _watchable(self) -> "ModelDeclaration":
+        problem = monitor_problem(
+            self.monitor,
+            self.task,
+            self.champion.metric,
+            retrain_on_performance=bool(self.retrain and self.retrain.performance),
+        )
+        if problem:
+            raise ValueError(problem)
         return self
 
     @model_validator(mode="after")

@@ -68,7 +68,7 @@ _MODEL_FIELDS = {
     "registered_model": set(),
     "staging_deployment": {"serving", "log"},
     "deployment": {"rollout", "risk", "approval", "log"},
-    "monitoring_report": set(),
+    "monitoring_report": {"monitor", "log"},
 }
 # When a training is repeated says nothing of what comes out.
 _WITHIN = {"reproducible": {"gate", "sample", "tolerance"}}
