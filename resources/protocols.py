@@ -15,6 +15,9 @@ from resources.alert import Alert as Alert
 from resources.alert import Alerts as Alerts
 from resources.alert import Severity as Severity
 from resources.alert import StandingAlert as StandingAlert
+from resources.repository import Commit as Commit
+from resources.repository import Movement as Movement
+from resources.repository import Repository as Repository
 from resources.request import Cause as Cause
 from resources.request import KeptRequest as KeptRequest
 from resources.request import Request as Request
