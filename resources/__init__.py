@@ -48,6 +48,7 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     from resources.records import SqlRecords
     from resources.registry import MlflowRegistry
     from resources.reports import ReportFolder
+    from resources.requests_sql import SqlRequests
     from resources.serving_local import LocalServing
     from resources.source_sql import SqlWarehouse
     from resources.studies import OptunaStudies
@@ -70,6 +71,7 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
         "serving": LocalServing(place.serving, keys=place.keys),
         "predictions": PredictionFolder(place.serving),
         "git": SystemGit(PROJECT),
+        "requests": SqlRequests(env.get("MLCICD_REQUESTS_URL") or f"sqlite:///{place.path}/requests.db"),
     }
 
 

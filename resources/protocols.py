@@ -20,6 +20,7 @@ from resources.repository import Movement as Movement
 from resources.repository import Repository as Repository
 from resources.request import Cause as Cause
 from resources.request import KeptRequest as KeptRequest
+from resources.request import Launch as Launch
 from resources.request import Request as Request
 from resources.request import Requests as Requests
 from resources.request import RequestState as RequestState

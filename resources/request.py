@@ -22,6 +22,15 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Launch:
+    """A run as it was decided: Dagster is asked for it until it is seen, and makes one of it for its key."""
+
+    key: str  # Dagster's run key
+    assets: tuple[str, ...]  # "payments/raw_data"; empty for a rollback
+    partitions: tuple[str, str] | None = None  # first and last
+
+
+@dataclass(frozen=True)
 class KeptRequest:
     """A request and what became of it."""
 
@@ -30,8 +39,14 @@ class KeptRequest:
     at: str  # ISO 8601, UTC: when it was asked for
     state: RequestState
     changed_at: str  # ISO 8601, UTC
-    run: str = ""  # the Dagster run that answers it
+    run: str = ""  # the Dagster run that answers it; of several the newest
     answer: str = ""  # why it waits, was refused, merged into which, or how it ended
+    launches: tuple[Launch, ...] = ()  # the runs that were decided for it, in order
+
+    @property
+    def key(self) -> str:
+        """The key of its newest run; empty before the first."""
+        return self.launches[-1].key if self.launches else ""
 
 
 class Requests(Protocol):
@@ -53,6 +68,10 @@ class Requests(Protocol):
         """The newest of all states, newest first."""
         ...
 
+    def last_dispatched(self) -> Mapping[str, str]:
+        """When a request of each scope was last dispatched (ISO 8601, UTC)."""
+        ...
+
     def change(
         self,
         ids: Sequence[int],
@@ -61,6 +80,12 @@ class Requests(Protocol):
         new: RequestState,
         run: str = "",
         answer: str = "",
+        launch: Launch | None = None,
+        expected_key: str | None = None,
     ) -> list[int]:
-        """Move those that are still in the expected state, in one transaction; returns which moved."""
+        """Move those that are still in the expected state, in one transaction; returns which moved.
+
+        `launch` is added to their launches. With `expected_key`, only those move whose newest launch has it.
+        What is left empty stays as it is.
+        """
         ...
