@@ -37,6 +37,8 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     `MLCICD_LAKE_URI`, `MLFLOW_TRACKING_URI` and `MLCICD_LEDGER_URL` replace the embedded backends; nothing is
     opened here, so that loading definitions stays light.
     """
+    from resources.alert_settings import FileNotifier
+    from resources.alerts_sql import SqlAlerts
     from resources.dagster_mlflow_bridge import active_run
     from resources.git import SystemGit
     from resources.keys import FileKeys
@@ -72,6 +74,10 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
         "predictions": PredictionFolder(place.serving),
         "git": SystemGit(PROJECT),
         "requests": SqlRequests(env.get("MLCICD_REQUESTS_URL") or f"sqlite:///{place.path}/requests.db"),
+        "alerts": SqlAlerts(
+            env.get("MLCICD_ALERTS_URL") or f"sqlite:///{place.path}/alerts.db",
+            FileNotifier(PROJECT, place.path, env),
+        ),
     }
 
 

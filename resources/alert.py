@@ -34,17 +34,47 @@ class StandingAlert:
     acknowledged_by: str = ""  # a person who takes care: no escalation
     resolved_at: str = ""  # empty while it stands
     resolution: str = ""
+    untold: str = ""  # why a message of it has not gone out yet; it is tried again
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What one round of sending came to."""
+
+    sent: int = 0  # messages that went out whole
+    waiting: int = 0  # messages that are tried again later
+    failures: tuple[str, ...] = ()  # a sentence for each channel that failed
 
 
 class Alerts(Protocol):
     """Which causes stand, and telling people of them."""
 
     def raise_alert(self, alert: Alert) -> bool:
-        """Record that a cause stands, and tell its owner; False when nobody was told, as it stood already."""
+        """Record that a cause stands; False when there is nothing to tell, as it stood already.
+
+        It never waits for a channel: `tell` sends what is to be told, in the sensor `alerts` or in
+        `mlcicd alerts check`. Raises ResourceError where it cannot be recorded.
+        """
         ...
 
     def resolve(self, cause: str, *, reason: str) -> bool:
         """Record that a cause stands no more; False when it did not."""
+        ...
+
+    def acknowledge(self, cause: str, *, by: str) -> bool:
+        """Record that a person takes care, so that nobody else is woken; False when it does not stand."""
+        ...
+
+    def tell(self) -> Telling:
+        """Send what is to be told, escalate what nobody acknowledged; what a channel refuses is kept."""
+        ...
+
+    def cursor(self, name: str) -> str | None:
+        """How far a watch has read what happened; None before it first has."""
+        ...
+
+    def advance(self, name: str, value: str) -> None:
+        """Keep how far a watch has read."""
         ...
 
     def standing(self) -> list[StandingAlert]:

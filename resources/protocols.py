@@ -15,6 +15,7 @@ from resources.alert import Alert as Alert
 from resources.alert import Alerts as Alerts
 from resources.alert import Severity as Severity
 from resources.alert import StandingAlert as StandingAlert
+from resources.alert import Telling as Telling
 from resources.repository import Commit as Commit
 from resources.repository import Movement as Movement
 from resources.repository import Repository as Repository

@@ -17,8 +17,8 @@ _BUSY_SECONDS = 30
 class SqlPlace:
     """A database by URL, its tables made with the first transaction; raises ResourceError.
 
-    `what` and `variable` are how errors name it: "the alerts", MLCICD_ALERTS_URL. Writers take turns: what one has
-    read in its transaction still holds when it writes.
+    `what` and `variable` are how errors name it: "the alerts", MLCICD_ALERTS_URL. Writers take turns: what
+    one has read in its transaction still holds when it writes.
     """
 
     def __init__(self, url: str, tables: sa.MetaData, *, what: str, variable: str) -> None:
