@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlcicd_assets.ml.code.codebase import CodeBaseDeclaration
 from mlcicd_assets.ml.declarations import DatasetDeclaration, ModelDeclaration
 from mlcicd_assets.ml.prediction_logging import unjoinable
 from mlcicd_assets.ml.tasks import LABEL_KINDS
 
-Declared = DatasetDeclaration | ModelDeclaration
+Declared = DatasetDeclaration | ModelDeclaration | CodeBaseDeclaration
 
 DEFS = Path(__file__).parents[1] / "defs"
-_KINDS: dict[str, type[DatasetDeclaration] | type[ModelDeclaration]] = {
+KINDS: dict[str, type[DatasetDeclaration] | type[ModelDeclaration] | type[CodeBaseDeclaration]] = {
     "mlcicd_assets.Dataset": DatasetDeclaration,
     "mlcicd_assets.MlModel": ModelDeclaration,
+    "mlcicd_assets.CodeBase": CodeBaseDeclaration,
 }
 
 
@@ -42,6 +44,7 @@ class ModelLane:
     model: ModelDeclaration
     folder: Path
     data: DataLane
+    code: CodeBaseDeclaration | None = None  # what the project's code must pass; None: nothing is declared
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Catalogue:
 
     datasets: dict[str, DataLane]
     models: dict[str, ModelLane]
+    code: CodeBaseDeclaration | None = None
 
 
 def load_file(path: Path) -> list[Declared]:
@@ -63,7 +67,7 @@ def load_file(path: Path) -> list[Declared]:
         raise DeclarationError(f"{path}: not YAML: {error}") from error
     declarations: list[Declared] = []
     for document in documents:
-        kind = _KINDS.get(document.get("type", "")) if isinstance(document, dict) else None
+        kind = KINDS.get(document.get("type", "")) if isinstance(document, dict) else None
         if kind is None:
             continue
         try:
@@ -82,14 +86,22 @@ def load_all(root: Path = DEFS) -> Catalogue:
     """Every declaration below a folder; raises DeclarationError for the first that cannot be used."""
     found = _read(root)
     datasets = _datasets(found)
+    code = _code(found)
     models: dict[str, ModelLane] = {}
     for declaration, folder in found:
-        if isinstance(declaration, DatasetDeclaration):
+        if not isinstance(declaration, ModelDeclaration):
             continue
         if declaration.name in models or declaration.name in datasets:
             raise DeclarationError(f"{folder / 'defs.yaml'}: the name {declaration.name!r} is declared twice")
-        models[declaration.name] = ModelLane(declaration, folder, dataset_of(declaration, datasets, folder))
-    return Catalogue(datasets, models)
+        models[declaration.name] = ModelLane(
+            declaration, folder, dataset_of(declaration, datasets, folder), code
+        )
+    return Catalogue(datasets, models, code)
+
+
+def load_code(root: Path = DEFS) -> CodeBaseDeclaration | None:
+    """The project's declared code base, if it has one; raises DeclarationError where it has two."""
+    return _code(_read(root))
 
 
 def _read(root: Path) -> list[tuple[Declared, Path]]:
@@ -106,6 +118,16 @@ def _datasets(found: list[tuple[Declared, Path]]) -> dict[str, DataLane]:
             raise DeclarationError(f"{folder / 'defs.yaml'}: dataset {declaration.name!r} is declared twice")
         datasets[declaration.name] = DataLane(declaration, folder)
     return datasets
+
+
+def _code(found: list[tuple[Declared, Path]]) -> CodeBaseDeclaration | None:
+    declared = [(one, folder) for one, folder in found if isinstance(one, CodeBaseDeclaration)]
+    if len(declared) > 1:
+        raise DeclarationError(
+            f"{declared[1][1] / 'defs.yaml'}: a second CodeBase; the first is in "
+            f"{declared[0][1] / 'defs.yaml'}: a project has one, with all of its paths"
+        )
+    return declared[0][0] if declared else None
 
 
 def dataset_of(model: ModelDeclaration, datasets: dict[str, DataLane], folder: Path) -> DataLane:

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from mlcicd_assets.ml.card import Card
-from mlcicd_assets.ml.declared import BoundText, Declaration, DurationText, Name, Reference
+from mlcicd_assets.ml.declared import BoundText, Declaration, DurationText, Folder, Name, Reference
 from mlcicd_assets.ml.evaluation.champion_rule import ChampionRule
 from mlcicd_assets.ml.evaluation.costs import Costs
 from mlcicd_assets.ml.evaluation.plans import FairnessPlan, RobustnessPlan, SlicePlan
@@ -284,6 +284,7 @@ class ModelDeclaration(Declaration):
         description="Types that skops may load, to serve an estimator that ONNX cannot express; [] for none.",
     )
     seed: int = Field(default=0, ge=0)
+    tests: Folder = Field(default="tests", description="Its own tests, a folder beside the defs.yaml.")
     retrain: Retrain | None = Field(
         default=None, description="When it is trained again by itself: see Retrain."
     )
@@ -334,6 +335,12 @@ class ModelDeclaration(Declaration):
             retrain_on_performance=bool(self.retrain and self.retrain.performance),
         )
         if problem:
+            raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _measured_budget(self) -> "ModelDeclaration":
+        if self.retrain and (problem := self.retrain.spending_problem(self.rates)):
             raise ValueError(problem)
         return self
 

@@ -24,6 +24,12 @@ def _reference(value: str) -> str:
     return value
 
 
+def _folder(value: str) -> str:
+    if not value or ".." in Path(value).parts or Path(value).is_absolute():
+        raise ValueError(f"a folder is named from the defs.yaml, without '..', not {value!r}")
+    return value
+
+
 def _bound(value: str) -> str:
     Bound.parse(value)
     return value
@@ -36,6 +42,7 @@ def _duration(value: str) -> str:
 
 Name = Annotated[str, AfterValidator(_name)]
 Reference = Annotated[str, AfterValidator(_reference)]
+Folder = Annotated[str, AfterValidator(_folder)]
 BoundText = Annotated[str, AfterValidator(_bound)]
 DurationText = Annotated[str, AfterValidator(_duration)]
 

@@ -10,13 +10,13 @@ import yaml
 
 from mlcicd_assets.ml.catalogue import (
     DEFS,
+    KINDS,
     DeclarationError,
     check_references,
     load_all,
     load_datasets,
     load_file,
 )
-from mlcicd_assets.ml.declarations import DatasetDeclaration, ModelDeclaration
 
 DECLARED = sorted(DEFS.rglob("defs.yaml"))
 
@@ -32,9 +32,8 @@ def test_every_defs_yaml_is_valid(path: Path):
 
 @pytest.mark.parametrize("path", DECLARED, ids=lambda path: path.parent.name)
 def test_every_defs_yaml_fits_the_schema_that_editors_and_dg_use(path: Path):
-    models = {"Dataset": DatasetDeclaration, "MlModel": ModelDeclaration}
     for document in yaml.safe_load_all(path.read_text()):
-        schema = models[document["type"].rpartition(".")[2]].model_json_schema()
+        schema = KINDS[document["type"]].model_json_schema()
         as_json = json.loads(json.dumps(document["attributes"], default=str))  # YAML has dates, JSON has not
         jsonschema.validate(as_json, schema)
 

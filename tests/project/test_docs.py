@@ -12,6 +12,7 @@ import yaml
 
 from mlcicd_assets.cli.app import app
 from mlcicd_assets.ml.catalogue import load_file
+from mlcicd_assets.ml.code.codebase import CodeBaseDeclaration
 from mlcicd_assets.ml.declarations import DatasetDeclaration, ModelDeclaration
 from mlcicd_assets.ml.evaluation.metrics import all_metrics
 
@@ -40,7 +41,8 @@ def _examples() -> list[Any]:
     for document in DOCUMENTS:
         for language, body in _BLOCK.findall(document.read_text()):
             if language == "yaml" and "type: mlcicd_assets." in body:
-                name = yaml.safe_load(body)["attributes"]["name"]
+                declared = yaml.safe_load(body)
+                name = declared["attributes"].get("name", declared["type"])
                 found.append(pytest.param(body, id=f"{document.name}:{name}"))
     return found
 
@@ -98,7 +100,7 @@ def _slug(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("declaration", [DatasetDeclaration, ModelDeclaration])
+@pytest.mark.parametrize("declaration", [CodeBaseDeclaration, DatasetDeclaration, ModelDeclaration])
 def test_every_field_of_a_declaration_is_described(declaration: Any) -> None:
     text = (ROOT / "docs" / "declarations.md").read_text()
     fields = _written(declaration)

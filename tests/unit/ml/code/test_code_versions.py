@@ -21,7 +21,7 @@ WITHOUT_EFFECT = {
         "retention",
         "personal",  # of the log of predictions, from the next launch on
     },
-    ModelDeclaration: {"name", "owner", "description", "retention", "retrain"},
+    ModelDeclaration: {"name", "owner", "description", "retention", "retrain", "tests"},
 }
 FIELDS = {
     DatasetDeclaration: code_versions._DATA_FIELDS,
