@@ -1,17 +1,40 @@
 """When a model is trained again by itself, as it is declared: `retrain` of a model."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
+from mlcicd_assets.ml.budget import Budget
+from mlcicd_assets.ml.cron import check_cron
 from mlcicd_assets.ml.declared import Declaration, DurationText
+from mlcicd_assets.ml.training.cost import Rates
+
+
+def _timezone(value: str) -> str:
+    from zoneinfo import ZoneInfo  # opens files: only where a time zone is declared
+
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"a time zone reads like 'Asia/Kolkata' or 'UTC', not {value!r}") from error
+    return value
+
+
+def _budget(value: str) -> str:
+    Budget.parse(value)
+    return value
+
+
+Cron = Annotated[str, AfterValidator(check_cron)]
+TimeZone = Annotated[str, AfterValidator(_timezone)]
+BudgetText = Annotated[str, AfterValidator(_budget)]
 
 
 class Retrain(Declaration):
     """Which triggers ask for a run of the model's lane, how often, and what it may cost."""
 
-    schedule: str | None = Field(default=None, description="Cron, five fields: '0 2 * * *'.")
-    timezone: str = Field(default="UTC", description="Of the schedule: 'Asia/Kolkata'.")
+    schedule: Cron | None = Field(default=None, description="Cron, five fields: '0 2 * * *'.")
+    timezone: TimeZone = Field(default="UTC", description="Of the schedule: 'Asia/Kolkata'.")
     catch_up: Literal["latest", "none"] = Field(
         default="latest", description="latest: what was missed while nothing ran is made up for, once."
     )
@@ -22,7 +45,7 @@ class Retrain(Declaration):
     at_most_every: DurationText | None = Field(
         default=None, description="'6h': a request that comes sooner waits; hotfix and rollback do not."
     )
-    budget: str | None = Field(
+    budget: BudgetText | None = Field(
         default=None, description="'20 cpu-hours/month' or '50 EUR/month': what is beyond it is refused."
     )
     branches: list[str] = Field(
@@ -32,3 +55,17 @@ class Retrain(Declaration):
         default_factory=list,
         description="Files whose commits count ('mlcicd_assets/defs/fraud_detector/**'); all by default.",
     )
+
+    @model_validator(mode="after")
+    def _a_time_to_catch_up(self) -> "Retrain":
+        if self.schedule is None and self.catch_up == "none":
+            raise ValueError("catch_up says what becomes of missed times: it needs 'schedule'")
+        return self
+
+    def spending_problem(self, rates: Rates | None) -> str:
+        """Why the budget cannot be measured with these rates; empty where it can."""
+        if self.budget is None or not (budget := Budget.parse(self.budget)).in_money:
+            return ""
+        if rates is not None and rates.currency == budget.unit:
+            return ""
+        return f"retrain.budget is in {budget.unit}: it needs 'rates' with currency: {budget.unit}"
