@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=180)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--scenarios", nargs="*", default=["none", "covariate", "concept", "prior", "festival"]
+        "--scenarios", nargs="*", default=["none", "covariate", "concept", "prior", "festival", "tactics"]
     )
     args = parser.parse_args()
     declared = load_datasets()["payments"].dataset

@@ -33,6 +33,7 @@ _STOLEN_DAYS, _STOLEN_A_DAY, _ATTACKS_A_DAY = 14, 5, 0.35
 _OTHER_DEVICE = 0.06  # share of honest online purchases on a device never seen before
 _VICTIM_WEIGHT = np.array([1.0, 1.0, 1.3, 2.2])  # by age group
 _DIGITAL_GOODS = int(np.flatnonzero(CATEGORIES == "digital_goods")[0])
+_TRANSFER = int(np.flatnonzero(CATEGORIES == "transfer")[0])
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Scenario:
     concept: bool = False  # cards are tested in bursts, and thieves hide better from day 105 on
     prior: bool = False  # twice as many cards are stolen from day 150 on
     festival: bool = False  # 2.5 times the volume on days 150 to 157: an expected false alarm
+    tactics: bool = False  # thieves send dear transfers by day instead of buying at night on a new device
 
     @classmethod
     def named(cls, name: str) -> "Scenario":
@@ -137,6 +139,8 @@ def _attacks(
     """What thieves add on stolen cards: online, dear, at night, on a new device, until they learn to hide."""
     customer = np.repeat(victims, rng.poisson(_ATTACKS_A_DAY, len(victims)))
     n = len(customer)
+    if scenario.tactics and day >= DRIFT_FROM:
+        return _transfers(town, scenario, day, rng, customer)
     hidden = rng.random(n) < (np.clip((day - 105) / 45, 0, 1) if scenario.concept else 0)
     hour = np.where(hidden, rng.normal(19.5, 3, n), rng.normal(2.5, 2.5, n))
     payments = _payments(
@@ -147,6 +151,20 @@ def _attacks(
         device_age=np.where(hidden, payments.device_age, rng.uniform(0, 2, n)),
         fraud=np.ones(n, bool),
     )
+
+
+def _transfers(
+    town: Population, scenario: Scenario, day: int, rng: np.random.Generator, customer: Ints
+) -> Payments:
+    """As many payments on stolen cards, but of another kind: dear transfers from the victim's own device.
+
+    What is known of all payments together stays as it was; only which of them are fraud has changed.
+    """
+    n = len(customer)
+    to = np.flatnonzero(town.merchants.category == _TRANSFER)
+    hour = rng.normal(13, 2.0, n)
+    payments = _payments(town, scenario, day, rng, customer, rng.choice(to, n), np.ones(n, bool), hour)
+    return payments._replace(amount=np.round(payments.amount * 6.0, 2), fraud=np.ones(n, bool))
 
 
 def _card_testing(town: Population, day: int, rng: np.random.Generator) -> Payments:

@@ -1,7 +1,7 @@
 """The card processor: lets each day's payments land.
 
-`MLCICD_PAYMENTS_SCENARIO` (none, covariate, concept, prior, festival or all) switches drift on from day 90,
-31 March 2026; `MLCICD_PAYMENTS_SEED` (0) draws another town.
+`MLCICD_PAYMENTS_SCENARIO` (none, covariate, concept, prior, festival, tactics or all) switches drift on from
+day 90, 1 April 2026; `MLCICD_PAYMENTS_SEED` (0) draws another town.
 """
 
 import os

@@ -10,8 +10,10 @@ import pytest
 from mlcicd_assets.defs.payments import simulator, upstream
 from mlcicd_assets.defs.payments.features import features
 from mlcicd_assets.defs.payments.simulator import Scenario, draw_day
+from mlcicd_assets.ml.data.drift import compare_frames
+from mlcicd_assets.ml.data.dynamic_thresholds import DriftRule
 
-CALM = Scenario()
+CALM, TACTICS = Scenario(), Scenario(tactics=True)
 
 
 def day(number: int, scenario: Scenario = CALM) -> pl.DataFrame:
@@ -89,7 +91,7 @@ def test_merchant_rate_knows_only_what_was_reported_by_then(month: pl.DataFrame)
     assert today["merchant_fraud_rate"].to_list() == pytest.approx(today["rate"].to_list())
 
 
-@pytest.mark.parametrize("name", ["covariate", "concept", "prior", "festival", "all"])
+@pytest.mark.parametrize("name", ["covariate", "concept", "prior", "festival", "tactics", "all"])
 def test_nothing_drifts_before_day_90(name: str):
     assert day(89, Scenario.named(name)).equals(day(89))
 
@@ -109,6 +111,22 @@ def test_thieves_hide_with_concept_drift():
 
     assert at_night(CALM) > 0.7
     assert at_night(Scenario(concept=True)) < 0.35
+
+
+def test_other_tactics_change_which_payments_are_fraud_and_hardly_what_payments_are_like():
+    changed, calm = ([draw_day(0, one, number) for number in range(90, 104)] for one in (TACTICS, CALM))
+    made = [pl.concat([day(number, one) for number in range(90, 104)]) for one in (TACTICS, CALM)]
+
+    def frauds_at_night(days: list[simulator.Payments]) -> float:
+        attacks = np.concatenate([d.seconds[d.fraud & d.online] for d in days])
+        return float((attacks % simulator.DAY < 6 * 3600).mean())
+
+    drift = compare_frames(
+        *(features(frame.lazy()).collect() for frame in made), DriftRule.parse("psi <= 0.02")
+    )
+    assert frauds_at_night(calm) > 0.7
+    assert frauds_at_night(changed) < 0.02
+    assert {one.outcome for one in drift} == {"stable"}
 
 
 def test_twice_as_many_cards_are_stolen_with_prior_drift():
@@ -133,7 +151,9 @@ def test_old_people_are_robbed_more_often():
 
 
 def test_unknown_scenario_is_refused_in_plain_words():
-    with pytest.raises(ValueError, match="none, covariate, concept, prior, festival, all; not 'chaos'"):
+    with pytest.raises(
+        ValueError, match="none, covariate, concept, prior, festival, tactics, all; not 'chaos'"
+    ):
         Scenario.named("chaos")
 
 
