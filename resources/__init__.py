@@ -41,6 +41,7 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     from resources.alerts_sql import SqlAlerts
     from resources.dagster_mlflow_bridge import active_run
     from resources.git import SystemGit
+    from resources.inbox_sqlite import SqliteInbox
     from resources.keys import FileKeys
     from resources.lake import DeltaLake
     from resources.landing import LandingFolder
@@ -50,6 +51,7 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     from resources.records import SqlRecords
     from resources.registry import MlflowRegistry
     from resources.reports import ReportFolder
+    from resources.repository_git import WatchedRepository
     from resources.requests_sql import SqlRequests
     from resources.serving_local import LocalServing
     from resources.source_sql import SqlWarehouse
@@ -73,6 +75,8 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
         "serving": LocalServing(place.serving, keys=place.keys),
         "predictions": PredictionFolder(place.serving),
         "git": SystemGit(PROJECT),
+        "repository": WatchedRepository(env, PROJECT, place.cache / "git"),
+        "inbox": SqliteInbox(place.path / "inbox.db"),
         "requests": SqlRequests(env.get("MLCICD_REQUESTS_URL") or f"sqlite:///{place.path}/requests.db"),
         "alerts": SqlAlerts(
             env.get("MLCICD_ALERTS_URL") or f"sqlite:///{place.path}/alerts.db",

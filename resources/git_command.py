@@ -12,6 +12,10 @@ from resources.protocols import ResourceError
 
 _PROTOCOLS = "file:https:http:ssh:git"  # not ext::, which runs whatever it names
 _SECONDS = 60
+_OF_THE_MACHINE = (
+    *("GIT_SSL_", "GIT_PROXY_", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES"),
+    *("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"),
+)
 # Nothing that a repository's own configuration could make run.
 _SAFE = (
     *("-c", "core.hooksPath=/dev/null"),
@@ -114,8 +118,7 @@ class GitCommand:
 
 def _foreign(name: str) -> bool:
     """Of git itself; how to reach the network and what to trust stays as the machine has it."""
-    kept = ("GIT_SSL_", "GIT_PROXY_", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH")
-    return name.startswith("GIT_") and not name.startswith(kept)
+    return name.startswith("GIT_") and not name.startswith(_OF_THE_MACHINE)
 
 
 def _reason(said: str) -> str:

@@ -16,6 +16,8 @@ from resources.alert import Alerts as Alerts
 from resources.alert import Severity as Severity
 from resources.alert import StandingAlert as StandingAlert
 from resources.alert import Telling as Telling
+from resources.inbox import Delivery as Delivery
+from resources.inbox import Inbox as Inbox
 from resources.repository import Commit as Commit
 from resources.repository import Movement as Movement
 from resources.repository import Repository as Repository

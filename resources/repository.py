@@ -38,8 +38,8 @@ class Repository(Protocol):
         ...
 
     @property
-    def remote(self) -> bool:
-        """Whether asking it goes over a network, so that it is asked less often."""
+    def interval(self) -> float:
+        """Seconds between two questions: one that is asked over a network is asked less often."""
         ...
 
     def heads(self) -> Mapping[str, str]:

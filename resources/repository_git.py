@@ -16,6 +16,7 @@ _SHOWN = 50  # commits of a movement
 # Names only, and no program that a repository names.
 _DIFF = ("--name-only", "--no-renames", "--no-ext-diff", "--no-textconv", "-z")
 _LOG = ("--no-show-signature", "-z", "--format=%H%x1f%an%x1f%s")
+_POLL_S = 60.0
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -32,9 +33,9 @@ class OwnRepository:
         return str(self.root)
 
     @property
-    def remote(self) -> bool:
+    def interval(self) -> float:
         """It is here."""
-        return False
+        return 0.0
 
     @cached_property
     def prefix(self) -> str:
@@ -78,12 +79,8 @@ class MirroredRepository:
     root: Path  # of the working tree whose code runs here
     credential: Credential | None = None
     seconds: float = 60
+    interval: float = _POLL_S
     deployed: str = ""  # the commit of a project that runs without its repository, as in an image
-
-    @property
-    def remote(self) -> bool:
-        """Over a network, mostly."""
-        return True
 
     @cached_property
     def prefix(self) -> str:
@@ -147,24 +144,70 @@ class MirroredRepository:
 
 
 @dataclass(frozen=True)
-class Watched:
-    """Which repository the environment names."""
+class WatchedRepository:
+    """Implements `Repository`: the one that the environment names, chosen when it is first asked.
+
+    `MLCICD_GIT_URL` with `MLCICD_GIT_TOKEN` (or `_FILE`) and `MLCICD_GIT_USER`, else the project's own.
+    Every method raises ResourceError where the address cannot be used.
+    """
 
     environment: Mapping[str, str] = field(repr=False)
     project: Path
-    cache: Path
+    mirrors: Path  # the folder of bare mirrors: a cache
 
-    def repository(self) -> Repository:
-        """`MLCICD_GIT_URL`, else the project's own; raises ResourceError where the address cannot be used."""
+    @property
+    def address(self) -> str:
+        """How people call it."""
+        return self._chosen.address
+
+    @property
+    def prefix(self) -> str:
+        """The project's folder in the repository."""
+        return self._chosen.prefix
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two questions."""
+        return self._chosen.interval
+
+    def heads(self) -> Mapping[str, str]:
+        """The commit of each branch."""
+        return self._chosen.heads()
+
+    def movement(self, branch: str, before: str | None, after: str) -> Movement:
+        """What changed on a branch."""
+        return self._chosen.movement(branch, before, after)
+
+    def checkout(self) -> str | None:
+        """The commit that is checked out where the pipeline runs."""
+        return self._chosen.checkout()
+
+    def contains(self, commit: str) -> bool:
+        """Whether what is checked out has a commit in its history."""
+        return self._chosen.contains(commit)
+
+    @cached_property
+    def _chosen(self) -> Repository:
         url = self.environment.get("MLCICD_GIT_URL", "").strip()
         if not url:
             return OwnRepository(self.project)
         address, credential = self._taken_apart(url)
         name = hashlib.sha256(address.encode()).hexdigest()[:16]
-        deployed = self.environment.get("MLCICD_COMMIT", "")
         return MirroredRepository(
-            address, self.cache / "git" / f"{name}.git", self.project, credential, deployed=deployed
+            address,
+            self.mirrors / f"{name}.git",
+            self.project,
+            credential,
+            interval=self._interval(),
+            deployed=self.environment.get("MLCICD_COMMIT", ""),
         )
+
+    def _interval(self) -> float:
+        given = self.environment.get("MLCICD_GIT_INTERVAL_S") or str(_POLL_S)
+        try:
+            return max(0.0, float(given))
+        except ValueError:
+            raise ResourceError(f"MLCICD_GIT_INTERVAL_S is a number of seconds, not {given!r}") from None
 
     def _taken_apart(self, url: str) -> tuple[str, Credential | None]:
         """The address without, and the credential: from the address itself or from the environment."""

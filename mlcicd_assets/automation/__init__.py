@@ -17,10 +17,11 @@ def automation() -> "dg.Definitions":
     from mlcicd_assets.automation.retention import retention_job, retention_schedule
     from mlcicd_assets.automation.rollouts import rollback_job, rollouts_sensor
     from mlcicd_assets.automation.stale_sensor import stale_sensor
+    from mlcicd_assets.automation.triggers.git_trigger import git_trigger
 
     retention = retention_job()
     return dg.Definitions(
         jobs=[backtest_job(), decision_job(), retention, reproduce_job(), rollback_job()],
-        sensors=[approvals_sensor(), rollouts_sensor(), stale_sensor()],
+        sensors=[approvals_sensor(), rollouts_sensor(), stale_sensor(), git_trigger()],
         schedules=[retention_schedule(retention)],
     )

@@ -1,0 +1,42 @@
+"""Real git repositories for tests."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A working tree."""
+
+    folder: Path
+
+    @classmethod
+    def new(cls, folder: Path, branch: str = "main") -> "Clone":
+        """An empty repository."""
+        folder.mkdir(parents=True, exist_ok=True)
+        made = cls(folder)
+        made.git("init", "-q", "-b", branch)
+        return made
+
+    def git(self, *arguments: str) -> str:
+        """Run git as Asha; its output."""
+        who = ("-c", "user.name=Asha", "-c", "user.email=asha@example.org", "-c", "commit.gpgsign=false")
+        done = subprocess.run(
+            ["git", "-C", str(self.folder), *who, *arguments], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    def commit(self, message: str = "change", **files: str) -> str:
+        """Commit everything, with files written first: `model__py="x = 1"` is model.py; the commit."""
+        return self.commit_files(message, {name.replace("__", "."): text for name, text in files.items()})
+
+    def commit_files(self, message: str, files: dict[str, str]) -> str:
+        """Write files by path and commit everything; the commit."""
+        for name, text in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD")
