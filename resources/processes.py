@@ -9,7 +9,7 @@ import select
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from resources.protocols import ResourceError
@@ -50,9 +50,7 @@ def _ended(folder: Path, sign: signal.Signals, patience_s: float) -> bool:
     deadline = time.monotonic() + patience_s
     told: set[int] = set()
     while pids := find(folder):
-        for pid in set(pids) - told:
-            _signal(pid, folder, sign)
-        told.update(pids)
+        told.update(pid for pid in set(pids) - told if _signal(pid, folder, sign))
         remaining = deadline - time.monotonic()
         if remaining <= 0:
             return False
@@ -62,14 +60,15 @@ def _ended(folder: Path, sign: signal.Signals, patience_s: float) -> bool:
     return True
 
 
-def _signal(pid: int, folder: Path, sign: signal.Signals) -> None:
+def _signal(pid: int, folder: Path, sign: signal.Signals) -> bool:
+    """Whether it was told; when its mark could not be read this once, it is asked for again."""
     # The handle keeps its number from being given to another process between the look and the signal.
     with _handle(pid) as handle:
-        if handle is not None and is_ours(pid, folder):
-            try:
-                signal.pidfd_send_signal(handle, sign)
-            except ProcessLookupError:
-                return  # it ended by itself
+        if handle is None or not is_ours(pid, folder):
+            return False
+        with suppress(ProcessLookupError):  # it ended by itself
+            signal.pidfd_send_signal(handle, sign)
+        return True
 
 
 @contextmanager

@@ -55,6 +55,20 @@ def test_ends_its_own_only(start: Start, tmp_path: Path) -> None:
     assert other.poll() is None
 
 
+def test_a_mark_that_cannot_be_read_for_a_moment_is_read_again(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, looks = start(tmp_path), iter([True, False])
+    real = processes.is_ours
+    monkeypatch.setattr(
+        processes,
+        "is_ours",
+        lambda pid, folder: real(pid, folder) and (pid != process.pid or next(looks, True)),
+    )
+    processes.end_all(tmp_path)
+    assert process.wait(10) == -signal.SIGTERM
+
+
 def test_ends_what_does_not_listen(start: Start, tmp_path: Path) -> None:
     stubborn = start(tmp_path, STUBBORN)
     processes.end_all(tmp_path, grace_s=0.2)
