@@ -7,7 +7,7 @@ deciding. A kept blueprint counts only while every file that it was made of is t
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from mlcicd_assets.ml.code.asset_code import AssetCode
 
 if TYPE_CHECKING:
     from mlcicd_assets.ml.catalogue import Catalogue, DataLane
+    from mlcicd_assets.ml.declarations import ModelDeclaration
 
 DATA_STAGES = ("raw_data", "validated_data", "features")
 # monitoring_report looks at live traffic: it is never fresh, so it is never stale.
@@ -60,6 +61,8 @@ class Blueprint:
     datasets: Mapping[str, DatasetShape]
     models: Mapping[str, str]
     codes: Mapping[str, AssetCode]
+    # Of each model what decides on requests: owner, retrain and rates, as JSON values.
+    retrain: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, catalogue: "Catalogue") -> "Blueprint":
@@ -68,6 +71,7 @@ class Blueprint:
             {name: _shape(lane) for name, lane in catalogue.datasets.items()},
             {name: lane.data.dataset.name for name, lane in catalogue.models.items()},
             current_codes(catalogue),
+            {name: _retraining(lane.model) for name, lane in catalogue.models.items()},
         )
 
     def text(self) -> dict[str, Any]:
@@ -79,7 +83,7 @@ class Blueprint:
         """Undo `text`; raises TypeError or KeyError for another format."""
         datasets = {name: DatasetShape.parse(shape) for name, shape in text["datasets"].items()}
         codes = {asset: AssetCode(**code) for asset, code in text["codes"].items()}
-        return cls(datasets, text["models"], codes)
+        return cls(datasets, text["models"], codes, text["retrain"])
 
 
 def current_codes(catalogue: "Catalogue") -> dict[str, AssetCode]:
@@ -112,6 +116,11 @@ def _shape(lane: "DataLane") -> DatasetShape:
         references=tuple(sorted({target.split(".")[0] for target in dataset.references.values()})),
         lookups=tuple(dataset.lookups),
     )
+
+
+def _retraining(model: "ModelDeclaration") -> dict[str, Any]:
+    dumped = model.model_dump(mode="json", include={"owner", "retrain", "rates"})
+    return {name: value for name, value in dumped.items() if value is not None}
 
 
 def load_blueprint(kept: Path, defs: Path = DEFS) -> Blueprint:

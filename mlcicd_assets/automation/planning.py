@@ -51,6 +51,32 @@ def next_run(
     return _first(blueprint, data) if data else PlannedRun(tuple(ready), None) if ready else None
 
 
+def with_what_follows(planned: PlannedRun, statuses: Sequence[Status]) -> PlannedRun:
+    """The run with the later stages of its own lanes that are stale only because of it.
+
+    One run instead of one for each stage; content that turns out the same no longer stops the wave within it.
+    """
+    run = list(planned.statuses)
+    places = {status.place for status in run}
+    keys = {status.partition for status in run}
+    owners = {status.asset.split("/")[0] for status in run}
+    later: dict[str, list[Status]] = {}
+    for status in statuses:
+        if status.state == "stale" and status.partition in keys and status.place not in places:
+            later.setdefault(status.asset, []).append(status)
+    for asset, group in later.items():  # in the order data flows within a lane
+        # Dagster runs an asset for the whole range, or not at all.
+        whole = {one.partition for one in group} == {None} or {
+            None,
+            *(one.partition for one in group),
+        } >= keys
+        follows = all(place in places for one in group for place in one.behind)
+        if asset.split("/")[0] in owners and whole and follows:
+            run += group
+            places |= {one.place for one in group}
+    return PlannedRun(tuple(run), planned.partitions)
+
+
 def preview(blueprint: Blueprint, statuses: Sequence[Status]) -> Iterator[PlannedRun]:
     """All runs, if the content of everything that runs changes: the most that there will be."""
     left = list(statuses)
