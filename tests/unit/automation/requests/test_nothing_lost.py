@@ -1,4 +1,4 @@
-"""Whatever is asked for, fails, or is killed: every request ends or waits for a reason, and nothing runs twice."""
+"""Whatever is asked for, fails, or is killed: each request ends or waits, and nothing runs twice."""
 
 from datetime import timedelta
 
