@@ -147,6 +147,7 @@ class Materialization:
     parameters: Mapping[str, str] = field(default_factory=dict)  # "train" -> "120d"
     # Why a check refused what was made of these inputs; then `content` is what stood before ("" for nothing).
     failure: str = ""
+    details: str = ""  # JSON: what was found, for the report of a change; of checks of the code only
 
 
 class Records(Protocol):

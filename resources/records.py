@@ -12,7 +12,7 @@ TABLE = "materializations"
 # Columns that hold a mapping as JSON; the others are what they are.
 _MAPPINGS = {"inputs", "parts", "parameters"}
 # Columns that came later, and what a row from before them holds.
-LATER = {"parts": "{}", "parameters": "{}", "failure": ""}
+LATER = {"parts": "{}", "parameters": "{}", "failure": "", "details": ""}
 COLUMNS = tuple(column.name for column in fields(Materialization))
 _SQLITE = "sqlite:///"
 

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS {TABLE} (
     parts TEXT NOT NULL DEFAULT '{{}}',
     parameters TEXT NOT NULL DEFAULT '{{}}',
     failure TEXT NOT NULL DEFAULT '',
+    details TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (asset, partition)
 )
 """

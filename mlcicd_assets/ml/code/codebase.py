@@ -35,6 +35,7 @@ Inside = Annotated[str, AfterValidator(_inside)]
 PERMISSIVE = (
     "0BSD",
     "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
     "BSD-3-Clause",
     "BSL-1.0",
@@ -49,6 +50,7 @@ PERMISSIVE = (
     "PSF-2.0",
     "Python-2.0",
     "Python-2.0.1",
+    "TCL",
     "Unlicense",
     "Zlib",
     "ZPL-2.1",
