@@ -69,12 +69,16 @@ class Alerts(Protocol):
         """Send what is to be told, escalate what nobody acknowledged; what a channel refuses is kept."""
         ...
 
+    def try_channels(self, alert: Alert) -> Mapping[str, str]:
+        """Send an alert by every declared channel, recording nothing: channel -> why it failed, or ""."""
+        ...
+
     def cursor(self, name: str) -> str | None:
         """How far a watch has read what happened; None before it first has."""
         ...
 
-    def advance(self, name: str, value: str) -> None:
-        """Keep how far a watch has read."""
+    def advance(self, name: str, value: str, *, expected: str | None) -> bool:
+        """Keep how far a watch has read; False where another one has moved it on from `expected`."""
         ...
 
     def standing(self) -> list[StandingAlert]:

@@ -1,7 +1,7 @@
 """Who is told by which channel: `alerts.yaml` of the project or the home, or nothing but the environment."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -173,9 +173,12 @@ class FileNotifier:
         """The channels that an alert goes to; log and file where no route takes it. Raises ResourceError."""
         settings = self.settings()
         names = settings.names(alert, audience)
-        if not names:
-            return {"log": LogChannel(), "file": File(kind="file").channel(self._home, self._environment)}
-        return {name: settings.channels[name].channel(self._home, self._environment) for name in names}
+        return self._made(settings, names) if names else self._default()
+
+    def every(self) -> dict[str, Channel]:
+        """All channels that are declared; log and file where none is. Raises ResourceError."""
+        settings = self.settings()
+        return self._made(settings, settings.channels) or self._default()
 
     def settings(self) -> AlertSettings:
         """The declared settings; raises ResourceError naming file and field, never a value."""
@@ -187,6 +190,12 @@ class FileNotifier:
         if self._environment.get(_WEBHOOK):
             return AlertSettings.model_validate(_WEBHOOK_ALONE)
         return AlertSettings()
+
+    def _made(self, settings: AlertSettings, names: Iterable[str]) -> dict[str, Channel]:
+        return {name: settings.channels[name].channel(self._home, self._environment) for name in names}
+
+    def _default(self) -> dict[str, Channel]:
+        return {"log": LogChannel(), "file": File(kind="file").channel(self._home, self._environment)}
 
     @property
     def place(self) -> str:

@@ -58,6 +58,10 @@ class Notifier(Protocol):
         """The channels to the owner, or to on-call; raises ResourceError where they cannot be read."""
         ...
 
+    def every(self) -> Mapping[str, Channel]:
+        """All channels; raises ResourceError."""
+        ...
+
 
 @dataclass(frozen=True)
 class _Claimed:
@@ -121,17 +125,35 @@ class SqlAlerts:
         with self._place.transaction() as connection:
             return [read_standing(row) for row in connection.execute(query).mappings()]
 
+    def try_channels(self, alert: Alert) -> Mapping[str, str]:
+        """Send an alert by every declared channel, recording nothing: channel -> why it failed, or ""."""
+        at = self._now().isoformat()
+        message = Message("raised", OWNER, StandingAlert(_without_secrets(alert), at, at, 1))
+        outcome = {}
+        for name, channel in self._notifier.every().items():
+            try:
+                channel.send(message)
+            except ChannelError as error:
+                outcome[name] = redact(str(error))
+            else:
+                outcome[name] = ""
+        return outcome
+
     def cursor(self, name: str) -> str | None:
         """How far a watch has read; None before it first has."""
         with self._place.transaction() as connection:
             found: str | None = connection.scalar(sa.select(cursors.c.value).where(cursors.c.name == name))
         return found
 
-    def advance(self, name: str, value: str) -> None:
-        """Keep how far a watch has read."""
+    def advance(self, name: str, value: str, *, expected: str | None) -> bool:
+        """Keep how far a watch has read; False where another one has moved it on from `expected`."""
         with self._place.transaction(write=True) as connection:
+            known = connection.scalar(sa.select(cursors.c.value).where(cursors.c.name == name))
+            if known != expected:
+                return False
             connection.execute(sa.delete(cursors).where(cursors.c.name == name))
             connection.execute(sa.insert(cursors).values(name=name, value=value))
+        return True
 
     def tell(self) -> Telling:
         """Send what is due; a message is sent by one process, and kept until all its channels took it."""

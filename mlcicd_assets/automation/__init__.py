@@ -11,6 +11,7 @@ def automation() -> "dg.Definitions":
     # Here, so that staleness can be asked for without Dagster.
     import dagster as dg
 
+    from mlcicd_assets.automation.alerts.sensor import alerts_asset, alerts_sensor
     from mlcicd_assets.automation.approvals import approvals_sensor, decision_job
     from mlcicd_assets.automation.backtests import backtest_job
     from mlcicd_assets.automation.reproduction import reproduce_job
@@ -21,7 +22,8 @@ def automation() -> "dg.Definitions":
 
     retention = retention_job()
     return dg.Definitions(
+        assets=[alerts_asset()],
         jobs=[backtest_job(), decision_job(), retention, reproduce_job(), rollback_job()],
-        sensors=[approvals_sensor(), rollouts_sensor(), stale_sensor(), git_trigger()],
+        sensors=[alerts_sensor(), approvals_sensor(), rollouts_sensor(), stale_sensor(), git_trigger()],
         schedules=[retention_schedule(retention)],
     )

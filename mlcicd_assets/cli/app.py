@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from mlcicd_assets.cli import (
+    alerts,
     approvals,
     audit,
     backtest,
@@ -120,6 +121,7 @@ app.command("audit")(audit.audit)
 app.command("repair")(repair.repair)
 app.command("rollback")(rollout.rollback)
 app.add_typer(rollout.app, name="rollout")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(keys.app, name="keys")
 app.command("retention")(retention.retention)
 app.command("pin")(retention.pin)

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from resources import Observed
     from resources.home import Home
     from resources.protocols import (
+        Alerts,
         Git,
+        Inbox,
         Keys,
         Lake,
         Landing,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         Records,
         Registry,
         Reports,
+        Requests,
         ServingTarget,
         Tracking,
     )
@@ -123,9 +126,21 @@ class Session:
         return found
 
     @property
+    def alerts(self) -> "Alerts":
+        """What needs a person."""
+        found: Alerts = self._resources["alerts"]
+        return found
+
+    @property
     def keys(self) -> "Keys":
         """Signing and trusted keys."""
         found: Keys = self._resources["keys"]
+        return found
+
+    @property
+    def requests(self) -> "Requests":
+        """What was asked for."""
+        found: Requests = self._resources["requests"]
         return found
 
     @property
@@ -138,6 +153,12 @@ class Session:
     def predictions(self) -> "Predictions":
         """What the servers recorded."""
         found: Predictions = self._resources["predictions"]
+        return found
+
+    @property
+    def inbox(self) -> "Inbox":
+        """What webhooks delivered."""
+        found: Inbox = self._resources["inbox"]
         return found
 
     @property

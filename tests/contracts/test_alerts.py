@@ -45,6 +45,9 @@ class Heard:
             raise ResourceError("alerts.yaml: routes: nonsense")
         return {"chat": self}
 
+    def every(self) -> dict[str, Channel]:
+        return {"chat": self}
+
     def send(self, message: Message) -> None:
         if self.broken:
             raise ChannelError("the webhook answers 500")
@@ -175,8 +178,9 @@ def test_the_most_severe_come_first(desk: Desk) -> None:
 
 def test_cursors_are_kept(desk: Desk) -> None:
     assert desk.alerts.cursor("watch") is None
-    desk.alerts.advance("watch", "17")
-    desk.alerts.advance("watch", "18")
+    assert desk.alerts.advance("watch", "17", expected=None)
+    assert desk.alerts.advance("watch", "18", expected="17")
+    assert not desk.alerts.advance("watch", "19", expected="17")  # another watch was quicker
     assert desk.alerts.cursor("watch") == "18"
 
 

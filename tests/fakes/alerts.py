@@ -67,11 +67,18 @@ class MemoryAlerts:
                 self._put(replace(last, told=(*last.told, message.audience), told_at=self.now.isoformat()))
         return Telling(sent=len(told))
 
+    def try_channels(self, alert: Alert) -> dict[str, str]:
+        self.sent.append(Message("raised", OWNER, StandingAlert(alert, "", "", 1)))
+        return {"memory": ""}
+
     def cursor(self, name: str) -> str | None:
         return self.cursors.get(name)
 
-    def advance(self, name: str, value: str) -> None:
+    def advance(self, name: str, value: str, *, expected: str | None) -> bool:
+        if self.cursors.get(name) != expected:
+            return False
         self.cursors[name] = value
+        return True
 
     def standing(self) -> list[StandingAlert]:
         found = [one for one in self.rows if not one.resolved_at]

@@ -1,0 +1,49 @@
+"""Requests that were refused or whose run failed, until a later one of the same scope goes through. Pure."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from resources.protocols import Alert, KeptRequest
+
+PREFIXES = ("request/",)
+
+
+def request_alerts(history: Sequence[KeptRequest], owners: Mapping[str, str]) -> list[Alert]:
+    """What stands: by scope and cause, the newest request that was refused or failed; newest first."""
+    found: list[Alert] = []
+    decided: set[str] = set()
+    for kept in sorted(history, key=lambda one: one.id, reverse=True):
+        scope = kept.request.scope
+        if scope in decided or kept.state in {"pending", "merged", "dispatched"}:
+            continue
+        decided.add(scope)
+        if kept.state in {"refused", "failed"}:
+            found.append(_alert(kept, owners))
+    return found
+
+
+def _alert(kept: KeptRequest, owners: Mapping[str, str]) -> Alert:
+    request = kept.request
+    name = request.scope.partition(":")[2]
+    what = "was refused" if kept.state == "refused" else "failed"
+    return Alert(
+        cause=f"request/{request.scope}",
+        state=f"{kept.state} {request.cause} {_kind(kept.answer) if kept.state == 'refused' else ''}".strip(),
+        severity="warning",
+        title=f"{request.scope}: the request ({request.cause}) {what}: {kept.answer or request.reason}",
+        subject=request.scope,
+        owner=owners.get(name, ""),
+        evidence={
+            "asked": request.reason,
+            "at": kept.at,
+            "by": request.by,
+            "answer": kept.answer,
+            "run": kept.run,
+        },
+        command="mlcicd requests",
+    )
+
+
+def _kind(answer: str) -> str:
+    """The answer without its amounts and times: the same refusal a day later is the same."""
+    return re.sub(r"\d[\w.:+-]*", "#", answer)[:200]
