@@ -13,6 +13,7 @@ from mlcicd_assets.cli import (
     audit,
     backtest,
     doctor,
+    hooks,
     impact,
     init,
     keys,
@@ -127,6 +128,7 @@ app.command("retention")(retention.retention)
 app.command("pin")(retention.pin)
 app.command("unpin")(retention.unpin)
 app.add_typer(serve.app, name="serve")
+app.add_typer(hooks.app, name="hooks")
 app.command("land")(land.land)
 app.command("register")(register.register)
 app.command("doctor")(doctor.doctor)

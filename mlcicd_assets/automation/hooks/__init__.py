@@ -1,0 +1,1 @@
+"""The webhook receiver: proves who sent a delivery, and keeps it before it says so."""
