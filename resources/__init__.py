@@ -42,9 +42,10 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     from resources.dagster_mlflow_bridge import active_run
     from resources.git import SystemGit
     from resources.inbox_sqlite import SqliteInbox
+    from resources.file_manifest import FileManifest
     from resources.keys import FileKeys
     from resources.lake import DeltaLake
-    from resources.landing import LandingFolder
+    from resources.landing import LandingFolder, file_fingerprint
     from resources.ledger import SqlLedger
     from resources.mlflow_store import MlflowStore
     from resources.predictions import PredictionFolder
@@ -61,9 +62,12 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     env = os.environ if environment is None else environment
     place = home(env)
     store = MlflowStore.from_environment(env, place.mlflow)
+    manifest = FileManifest(place.cache / "landed.json", file_fingerprint, every=64)
     return {
         "lake": DeltaLake(env.get("MLCICD_LAKE_URI") or str(place.lake)),
         "landing": LandingFolder(place.path),
+        # For sensors, which ask each time: files that did not change are not read again.
+        "known_landing": LandingFolder(place.path, manifest.fingerprint),
         "warehouse": SqlWarehouse(env),
         "records": SqlRecords(env.get("MLCICD_RECORDS_URL") or f"sqlite:///{place.path}/records.db"),
         "tracking": MlflowTracking(store, surrounding=active_run),

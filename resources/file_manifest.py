@@ -14,9 +14,14 @@ _GRAIN_NS = 2_000_000_000  # the coarsest times that common file systems keep
 
 
 class FileManifest:
-    """Kept in one JSON file; a manifest that is missing or damaged only costs time."""
+    """Kept in one JSON file; a manifest that is missing or damaged only costs time.
 
-    def __init__(self, path: Path, read: Callable[[Path], str]) -> None:
+    `every`: saves itself after so many files were read anew, for processes that live long.
+    """
+
+    def __init__(self, path: Path, read: Callable[[Path], str], *, every: int = 0) -> None:
+        self._every = every
+        self._unsaved = 0
         self._path = path
         self._read = read
         self._before = _load(path)
@@ -26,7 +31,7 @@ class FileManifest:
     def fingerprint(self, path: Path) -> str:
         """What `read` says of the file; raises what it raises."""
         name, signed = str(path), signature(path.stat())
-        known = self._before.get(name)
+        known = self._now.get(name) or self._before.get(name)
         if known and known[:-1] == signed:
             self._now[name] = known
             return str(known[-1])
@@ -34,6 +39,10 @@ class FileManifest:
         if settled(signed, path):
             self._now[name] = [*signed, found]
             self._changed = True
+            self._unsaved += 1
+            if self._every and self._unsaved >= self._every:
+                self._now = {**self._before, **self._now}
+                self.save()
         return found
 
     def save(self) -> None:
@@ -41,6 +50,7 @@ class FileManifest:
         if self._changed or len(self._now) < len(self._before):
             with suppress(OSError):
                 replace_file(self._path, json.dumps(self._now))
+            self._changed, self._unsaved = False, 0
 
 
 def signature(stat: os.stat_result) -> list[object]:

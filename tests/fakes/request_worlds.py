@@ -126,14 +126,14 @@ class World:
     def situation(self) -> Situation:
         return Situation(
             blueprint=self.blueprint,
-            statuses=self.assess(),
             policies=policies(self.blueprint),
             pending=self.requests.pending(),
             dispatched=self.requests.dispatched(),
             runs={key: Seen(f"id-{key}", one.state, one.failure) for key, one in self.runs.items()},  # type: ignore[arg-type]
             busy=self.busy,
-            last=self.last,
-            spending=self.spending,
+            assess=self.assess,
+            began=self.last.get,
+            spent=self.spending.get,
             now=self.now,
         )
 

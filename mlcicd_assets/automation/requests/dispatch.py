@@ -126,14 +126,15 @@ class _Tick:
         return batch
 
     def _until(self, model: str) -> str:
-        every, last = self.situation.policies[model].at_most_every, self.situation.last.get(model)
+        every = self.situation.policies[model].at_most_every
+        last = self.situation.began(model) if every else None
         if every is None or last is None or self.situation.now >= last + every:
             return ""
         return too_soon(self.situation.policies[model], last, last + every)
 
     def _over_budget(self, batch: _Batch) -> str:
         """Why the batch may not train; what trains nothing costs nothing."""
-        spent = self.situation.spending.get(batch.owner)
+        spent = self.situation.spent(batch.owner)
         if spent is None or spent.overridden or not spent.refusal:
             return ""
         trains = self.situation.training(batch.owner).state == "stale" or forced(batch.lead)

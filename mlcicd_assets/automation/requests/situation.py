@@ -1,6 +1,6 @@
 """What the dispatcher decides from, and what it decides: plain values, read and carried out by the sensor."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -25,18 +25,23 @@ class Seen:
 
 @dataclass(frozen=True)
 class Situation:
-    """Everything that a decision depends on, at one moment."""
+    """Everything that a decision depends on, at one moment; what costs time is asked for where it is needed."""
 
     blueprint: Blueprint
-    statuses: Sequence[Status]
     policies: Mapping[str, Policy]
     pending: Sequence[KeptRequest]
     dispatched: Sequence[KeptRequest]
     runs: Mapping[str, Seen]  # by launch key
     busy: Mapping[str, str]  # dataset or model -> the run that nobody asked for here and that works on it
-    last: Mapping[str, datetime]  # model -> when its last run began
-    spending: Mapping[str, Spending]  # of models with a budget
+    assess: Callable[[], Sequence[Status]]
+    began: Callable[[str], datetime | None]  # model -> when its last run did
+    spent: Callable[[str], Spending | None]  # model -> of its budget
     now: datetime
+
+    @cached_property
+    def statuses(self) -> Sequence[Status]:
+        """What is fresh, stale, waiting or held."""
+        return self.assess()
 
     @cached_property
     def by_owner(self) -> dict[str, list[Status]]:
