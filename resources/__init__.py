@@ -40,9 +40,9 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     from resources.alert_settings import FileNotifier
     from resources.alerts_sql import SqlAlerts
     from resources.dagster_mlflow_bridge import active_run
+    from resources.file_manifest import FileManifest
     from resources.git import SystemGit
     from resources.inbox_sqlite import SqliteInbox
-    from resources.file_manifest import FileManifest
     from resources.keys import FileKeys
     from resources.lake import DeltaLake
     from resources.landing import LandingFolder, file_fingerprint

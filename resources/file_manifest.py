@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 _GRAIN_NS = 2_000_000_000  # the coarsest times that common file systems keep
@@ -24,9 +25,12 @@ class FileManifest:
         self._unsaved = 0
         self._path = path
         self._read = read
-        self._before = _load(path)
         self._now: dict[str, list[object]] = {}
         self._changed = False
+
+    @cached_property
+    def _before(self) -> dict[str, list[object]]:
+        return _load(self._path)
 
     def fingerprint(self, path: Path) -> str:
         """What `read` says of the file; raises what it raises."""
