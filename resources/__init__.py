@@ -23,7 +23,8 @@ class Observed:
     landing: "Landing"
     records: "Records"
     champions: Callable[[Iterable[str]], Mapping[str, str]]  # models -> digests
-    save: Callable[[], None]  # keeps what was learned of the landed files
+    save: Callable[[], None]  # keeps what was learned of files
+    files: Callable[[], Mapping[str, str]] = dict  # of the project: path -> content
 
 
 def home(environment: Mapping[str, str] | None = None) -> Home:
@@ -43,6 +44,7 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     from resources.file_manifest import FileManifest
     from resources.git import SystemGit
     from resources.inbox_sqlite import SqliteInbox
+    from resources.file_manifest import FileManifest
     from resources.keys import FileKeys
     from resources.lake import DeltaLake
     from resources.landing import LandingFolder, file_fingerprint
@@ -58,6 +60,7 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     from resources.source_sql import SqlWarehouse
     from resources.studies import OptunaStudies
     from resources.tracking import MlflowTracking
+    from resources.traffic_history import ReadTraffic
 
     env = os.environ if environment is None else environment
     place = home(env)
@@ -78,6 +81,7 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
         "reports": ReportFolder(place.reports),
         "serving": LocalServing(place.serving, keys=place.keys),
         "predictions": PredictionFolder(place.serving),
+        "traffic_history": ReadTraffic(place.serving / "traffic"),
         "git": SystemGit(PROJECT),
         "repository": WatchedRepository(env, PROJECT, place.cache / "git"),
         "inbox": SqliteInbox(place.path / "inbox.db"),
@@ -95,14 +99,23 @@ def build_observed(environment: Mapping[str, str] | None = None) -> Observed:
     from resources.landing import LandingFolder, file_fingerprint
     from resources.ledger_champions import champion_digests
     from resources.records import SqlRecords
+    from resources.worktree import file_digest, tree_files
 
     env = os.environ if environment is None else environment
     place = home(env)
     manifest = FileManifest(place.cache / "landed.json", file_fingerprint)
+    source = FileManifest(place.cache / "source.json", file_digest)
     ledger = env.get("MLCICD_LEDGER_URL") or f"sqlite:///{place.ledger}"
+
+    def save() -> None:
+        manifest.save()
+        if source.used:  # else nothing was asked of the code
+            source.save()
+
     return Observed(
         landing=LandingFolder(place.path, manifest.fingerprint),
         records=SqlRecords(env.get("MLCICD_RECORDS_URL") or f"sqlite:///{place.path}/records.db"),
         champions=lambda models: champion_digests(ledger, models),
-        save=manifest.save,
+        save=save,
+        files=lambda: tree_files(PROJECT, source),
     )

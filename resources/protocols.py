@@ -29,6 +29,8 @@ from resources.request import Requests as Requests
 from resources.request import RequestState as RequestState
 from resources.traffic import Traffic as Traffic
 from resources.traffic import increase as increase
+from resources.traffic_history import Counted as Counted
+from resources.traffic_history import TrafficHistory as TrafficHistory
 
 if TYPE_CHECKING:
     import polars as pl

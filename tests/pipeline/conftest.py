@@ -1,7 +1,7 @@
 """The whole asset chain in one process: real lake, ledger, keys and packages; MLflow and Envoy as fakes."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,10 @@ from resources.records import SqlRecords
 from resources.reports import ReportFolder
 from resources.source_sql import SqlWarehouse
 from resources.studies import OptunaStudies
+from resources.traffic_history import ReadTraffic
+from tests.fakes.alerts import MemoryAlerts
 from tests.fakes.projects import MONTHS, Project, write_project
+from tests.fakes.requests import MemoryRequests
 from tests.fakes.served import answering
 from tests.fakes.serving import FakeServing
 from tests.fakes.tracking import FolderTracking, MemoryRegistry
@@ -113,6 +116,13 @@ def failures(result: dg.ExecuteInProcessResult) -> str:
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
     """A small project whose data has not landed yet."""
+    with opened(tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def opened(tmp_path: Path) -> Iterator[Pipeline]:
+    """The same below any folder, for a module that releases once."""
     home = tmp_path / "home"
     home.mkdir()
     tracking = FolderTracking(tmp_path / "runs")
@@ -130,6 +140,9 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
             "reports": ReportFolder(home / "reports"),
             "serving": AnsweringServing(stack),
             "predictions": PredictionFolder(home / "serving"),
+            "traffic_history": ReadTraffic(home / "traffic"),
+            "requests": MemoryRequests(),
+            "alerts": MemoryAlerts(),
             "git": SystemGit(tmp_path),
         }
         yield Pipeline(write_project(tmp_path / "project", home), resources, instance)

@@ -10,19 +10,21 @@ from mlcicd_assets.ml.thresholds import Bound
 # waiting: labels may still come. not enough evidence: nothing more will come, and nothing can be said.
 State = Literal["ok", "violated", "waiting", "not enough evidence"]
 JUDGED: tuple[State, ...] = ("ok", "violated")
-Cause = Literal["drift", "performance"]
+Cause = Literal["drift", "performance", "traffic"]
 
 TRAFFIC, ERRORS, LATENCY = "traffic", "error_rate", "latency_p99_ms"
 SCORE_DRIFT, FEATURE_DRIFT = "score_drift", "feature_drift"
 PERFORMANCE, LABELS, SHADOW = "performance", "labels", "shadow"
-# What asks for a training, by its cause; the others only tell people.
+# What makes an episode, by its cause; the others are only shown.
 CAUSES: Mapping[str, Cause] = {
     SCORE_DRIFT: "drift",
     FEATURE_DRIFT: "drift",
     PERFORMANCE: "performance",
+    ERRORS: "traffic",
+    LATENCY: "traffic",
 }
-# Whatever they show, nothing is violated by it.
-SHOWN_ONLY = (TRAFFIC, LABELS, SHADOW)
+# The causes that a training can mend.
+TRAINABLE: tuple[Cause, ...] = ("drift", "performance")
 
 
 @dataclass(frozen=True)

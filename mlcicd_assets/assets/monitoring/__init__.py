@@ -1,0 +1,1 @@
+"""Looking at production: the parts of `<model>/monitoring_report`."""
