@@ -11,9 +11,9 @@ import dagster as dg
 import polars as pl
 
 from mlcicd_assets.assets.expected import expected_failures
-from mlcicd_assets.assets.metering import metered
 from mlcicd_assets.assets.model_options import asset_options
 from mlcicd_assets.assets.recording import remember, require_unrefused
+from mlcicd_assets.assets.training_cost import cost_details, metered_training
 from mlcicd_assets.assets.tuning import search, shown
 from mlcicd_assets.assets.windows import late_column, windows_now
 from mlcicd_assets.ml.artifact.keeping import kept
@@ -74,7 +74,7 @@ def trained_model(lane: ModelLane) -> dg.AssetsDefinition:
             require_unrefused(records, used_contents(material.data))
             tags = {"dagster_run_id": context.run_id, "commit": revision.commit, "dirty": str(revision.dirty)}
             with tracking.run(model, f"{model} as of {material.split.as_of:%Y-%m-%d}", tags) as run:
-                with metered() as meter:
+                with metered_training(ledger, model, f"run {context.run_id}") as meter:
                     tuning = search(
                         lane,
                         material.train,
@@ -97,7 +97,7 @@ def trained_model(lane: ModelLane) -> dg.AssetsDefinition:
                 model=model,
                 actor=f"run {context.run_id}",
                 digest=made.package.digest,
-                details={"run": run.id, "commit": revision.commit},
+                details={"run": run.id, "commit": revision.commit, **cost_details(meter.cost)},
             )
         remember(
             context,

@@ -11,7 +11,7 @@ from mlcicd_assets.release.run_files import champion_pointer
 from mlcicd_assets.release.verdict import Verdict
 
 # What a person, not a run, decided outside the usual way, or what should never have happened.
-_LOUD = {told.OVERRIDDEN, told.ALIAS_BY_HAND, told.ROLLED_BACK, told.REJECTED}
+_LOUD = {told.OVERRIDDEN, told.ALIAS_BY_HAND, told.ROLLED_BACK, told.REJECTED, told.BUDGET_OVERRIDDEN}
 _MINOR = {told.ALIAS_MOVED}
 
 
@@ -118,6 +118,8 @@ def _sentence(line: Line, model: str) -> str:
     commit = str(details.get("commit", "?"))[:12]
     known = {
         told.TRAINED: f"trained as {str(line.digest)[:12]} from commit {commit}",
+        told.TRAINING_FAILED: "a training failed",
+        told.BUDGET_OVERRIDDEN: f"OVERRIDE: the budget of {details.get('month', '?')} may be exceeded",
         told.VERDICT: f"judged by its gates: {'passed' if details.get('passed') else 'failed'}",
         told.REGISTERED: f"registered as {version}",
         told.STAGED: f"{version} served in staging",

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 TRAINED = "trained"
+TRAINING_FAILED = "training_failed"
+BUDGET_OVERRIDDEN = "budget_overridden"
 VERDICT = "verdict"
 REGISTERED = "registered"
 STAGED = "staged"

@@ -25,7 +25,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Situation:
-    """Everything that a decision depends on, at one moment; what costs time is asked for where it is needed."""
+    """Everything that a decision depends on, at one moment; what takes time is asked for where needed."""
 
     blueprint: Blueprint
     policies: Mapping[str, Policy]
