@@ -1,6 +1,6 @@
 """CI/CD for machine learning as declarative Dagster assets.
 
-`Dataset` and `MlModel` are what a `defs.yaml` may declare. They load lazily, so that the model server and the
+`Dataset`, `MlModel` and `CodeBase` are what a `defs.yaml` may declare. They load lazily, so that the model server and the
 command line can import this package without Dagster.
 """
 
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlcicd_assets.components.dataset import Dataset as Dataset
     from mlcicd_assets.components.ml_model import MlModel as MlModel
+    from mlcicd_assets.components.source import CodeBase as CodeBase
 
 _COMPONENTS = {
+    "CodeBase": "mlcicd_assets.components.source",
     "Dataset": "mlcicd_assets.components.dataset",
     "MlModel": "mlcicd_assets.components.ml_model",
 }

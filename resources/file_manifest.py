@@ -49,6 +49,11 @@ class FileManifest:
                 self.save()
         return found
 
+    @property
+    def used(self) -> bool:
+        """Whether any file was asked for."""
+        return bool(self._now)
+
     def save(self) -> None:
         """Keep what was learned for the next time; a home that cannot be written is no reason to fail."""
         if self._changed or len(self._now) < len(self._before):

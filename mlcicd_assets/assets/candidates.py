@@ -48,7 +48,7 @@ def required_gates(lane: ModelLane) -> dict[str, str]:
     """The gates that a verdict must hold, as declared now: name -> bound."""
     from mlcicd_assets.ml.evaluation.gates import required
 
-    return required(lane.model)
+    return required(lane.model, lane.code_checks)
 
 
 def prove(lane: ModelLane, keys: Keys, files: ProofFiles, digest: str) -> Authorised:

@@ -41,7 +41,15 @@ from mlcicd_assets.release.run_files import (
     VERDICT,
     Candidate,
 )
-from mlcicd_assets.release.verdict import ChampionVersion, DataVersion, Gate, Holdout, Verdict, seal
+from mlcicd_assets.release.verdict import (
+    NOTHING_ASKED,
+    ChampionVersion,
+    DataVersion,
+    Gate,
+    Holdout,
+    Verdict,
+    seal,
+)
 from mlcicd_assets.reports.evaluation import render_evaluation
 from mlcicd_assets.reports.model_card import model_card
 from mlcicd_assets.reports.wording import number
@@ -91,7 +99,7 @@ def evaluation_report(lane: ModelLane) -> dg.AssetsDefinition:
             current = champion(ledger, registry, model)
             opponent = _opponent(registry, tracking, current, folder / "champion")
             evaluation, read = measure(lane, lake, tracking, serving, trained, opponent, folder)
-            gates = decide(lane.model, evaluation)
+            gates = decide(lane.model, evaluation, lane.code_checks)
             verdict = verdict_of(lane, evaluation, gates, trained.run_id, datetime.now(UTC))
             page = render_evaluation(evaluation, gates, lane.model, overrides(ledger, model, trained.digest))
             card = model_card(evaluation, gates, lane.model)
@@ -256,6 +264,7 @@ def verdict_of(
         issued_at=now.isoformat(timespec="seconds"),
         author=" ".join(record.author.split()),
         approval=declared_policy(lane),
+        code=f"{record.code.tree}: {', '.join(record.code.checks)}" if record.code else NOTHING_ASKED,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from mlcicd_assets.assets.recording import code_metadata, remember
+from mlcicd_assets.codebase.areas import ASSET
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.code.code_versions import model_code
 from resources.protocols import Records
@@ -28,7 +29,7 @@ def asset_options(lane: ModelLane, stage: str, kinds: set[str]) -> dict[str, Any
     before = [lane.data.dataset.name, "features"] if position == 0 else [model, STAGES[position - 1]]
     return {
         "key": [model, stage],
-        "deps": [dg.AssetKey(before)],
+        "deps": [dg.AssetKey(before), *([dg.AssetKey([ASSET])] if position == 0 and lane.code else [])],
         "group_name": model,
         "owners": [lane.model.owner],
         "backfill_policy": dg.BackfillPolicy.single_run(),

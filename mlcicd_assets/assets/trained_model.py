@@ -13,6 +13,7 @@ import polars as pl
 from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.model_options import asset_options
 from mlcicd_assets.assets.recording import remember, require_unrefused
+from mlcicd_assets.assets.source_code import require_passed
 from mlcicd_assets.assets.training_cost import cost_details, metered_training
 from mlcicd_assets.assets.tuning import search, shown
 from mlcicd_assets.assets.windows import late_column, windows_now
@@ -36,6 +37,7 @@ from mlcicd_assets.release.run_files import (
     Candidate,
     candidate_pointer,
 )
+from mlcicd_assets.release.verdict import NOTHING_ASKED
 from resources.protocols import Git, Lake, Ledger, Records, Revision, Studies, Tracking
 
 # Beside the package in a checkout; an installed library has none, and the record says so.
@@ -68,6 +70,7 @@ def trained_model(lane: ModelLane) -> dg.AssetsDefinition:
         studies: dg.ResourceParam[Studies],
     ) -> dg.MaterializeResult:
         started = time.perf_counter()
+        code = require_passed(lane.code, git, records)
         revision = git.revision()
         with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
             material = gather(lane, lake, config.as_of)
@@ -85,7 +88,7 @@ def trained_model(lane: ModelLane) -> dg.AssetsDefinition:
                         scratch=Path(scratch),
                     )
                     made = make(lane, lake, material, Path(scratch), revision, tuning)
-                made = replace(made, record=made.record.model_copy(update={"cost": meter.cost}))
+                made = replace(made, record=made.record.model_copy(update={"cost": meter.cost, "code": code}))
                 keep(tracking, run.id, made, Path(scratch))
                 tracking.log(run.id, metrics=metrics_of(meter.cost, lane.model.rates))
             before = ledger.pointer(candidate_pointer(model))
@@ -304,6 +307,7 @@ def _shown(made: Made, url: str) -> dict[str, Any]:
         **shown(record.tuning),
         "training seconds": record.seconds,
         "commit": record.commit + (" (with uncommitted changes)" if record.dirty else ""),
+        "code": f"{record.code.tree[:12]}: {', '.join(record.code.checks)}" if record.code else NOTHING_ASKED,
         "run": dg.MetadataValue.url(url) if url.startswith("http") else url,
     }
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlcicd_assets.codebase.areas import CodeShape
 from mlcicd_assets.ml.code.asset_code import AssetCode
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Blueprint:
     codes: Mapping[str, AssetCode]
     # Of each model what decides on requests: owner, retrain and rates, as JSON values.
     retrain: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    code: CodeShape | None = None  # what the code lane looks at; None where no code base is declared
 
     @classmethod
     def of(cls, catalogue: "Catalogue") -> "Blueprint":
@@ -72,6 +74,7 @@ class Blueprint:
             {name: lane.data.dataset.name for name, lane in catalogue.models.items()},
             current_codes(catalogue),
             {name: _retraining(lane.model) for name, lane in catalogue.models.items()},
+            CodeShape.of(catalogue.code) if catalogue.code else None,
         )
 
     def text(self) -> dict[str, Any]:
@@ -83,7 +86,8 @@ class Blueprint:
         """Undo `text`; raises TypeError or KeyError for another format."""
         datasets = {name: DatasetShape.parse(shape) for name, shape in text["datasets"].items()}
         codes = {asset: AssetCode(**code) for asset, code in text["codes"].items()}
-        return cls(datasets, text["models"], codes, text["retrain"])
+        code = CodeShape.parse(text["code"]) if text["code"] else None
+        return cls(datasets, text["models"], codes, text["retrain"], code)
 
 
 def current_codes(catalogue: "Catalogue") -> dict[str, AssetCode]:
@@ -156,6 +160,7 @@ def _keep(kept: Path, defs: Path, blueprint: Blueprint, reached: Iterable[Path])
     declared = [path for path in defs.rglob("*") if path.is_dir() or path.name == "defs.yaml"]
     files = {defs, *declared, *reached, *(path.parent for path in reached)}
     files |= {*(package / "ml").rglob("*.py"), *(package / "automation").glob("*.py")}
+    files |= {*(package / "codebase").glob("*.py")}
     signed = {str(path): _signature(str(path)) for path in files}
     newest = max((max(one[1], one[2]) for one in signed.values() if one), default=0)
     if time.time_ns() - newest < _GRAIN_NS:

@@ -16,7 +16,7 @@ from mlcicd_assets.automation.champions import champion_digests
 from mlcicd_assets.automation.landed import landed_files
 from mlcicd_assets.automation.planning import PlannedRun, next_run
 from mlcicd_assets.automation.staleness import Status, assess
-from resources.protocols import Landing, Ledger, Records
+from resources.protocols import Git, Landing, Ledger, Records
 
 PLAN = {"mlcicd/plan": "stale"}
 _INTERVAL_S = 60
@@ -54,13 +54,15 @@ def stale_sensor(blueprint: Callable[[], Blueprint] = _loaded) -> dg.SensorDefin
         landing: dg.ResourceParam[Landing],
         records: dg.ResourceParam[Records],
         ledger: dg.ResourceParam[Ledger],
+        git: dg.ResourceParam[Git],
     ) -> dg.SensorResult | dg.SkipReason:
         if context.instance.get_runs(dg.RunsFilter(statuses=_GOING, tags=PLAN), limit=1):
             return dg.SkipReason("a run of the plan is going on; what is stale then is decided after it")
         known = blueprint()
         made = records.all()
         landed = landed_files(known, landing, datetime.now(UTC).replace(tzinfo=None))
-        statuses = assess(known, made, landed, champion_digests(ledger, known.models))
+        files = git.files() if known.code else None
+        statuses = assess(known, made, landed, champion_digests(ledger, known.models), files)
         last = {(record.asset, record.partition): record.run for record in made}
         # What was asked for and is as stale as then: its run failed, and would fail again.
         marks = {one.name: [one.reason, last.get(one.place, "")] for one in statuses if one.state == "stale"}

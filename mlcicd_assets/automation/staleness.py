@@ -4,13 +4,15 @@ A record says what an asset (partition) was made of and by which code. It is fre
 and every input still has the content that was read.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 from mlcicd_assets.automation.blueprint import DATA_STAGES, MODEL_STAGES, Blueprint, DatasetShape
 from mlcicd_assets.automation.changes import code_change, shortened
+from mlcicd_assets.codebase.areas import ASSET, CodeShape, area_contents
+from mlcicd_assets.codebase.standing import Standing, standings
 from resources.protocols import Materialization
 
 Place = tuple[str, str | None]  # asset and partition
@@ -52,13 +54,43 @@ def assess(
     records: Iterable[Materialization],
     landed: Landed,
     champions: Mapping[str, str],
+    files: Mapping[str, str] | None = None,
 ) -> list[Status]:
-    """Say of each asset (partition) whether it is fresh, in the order data flows.
+    """Say of each asset (partition) whether it is fresh, the code first, then in the order data flows.
 
-    `champions` holds the digest of each model's champion; a model without one is left out.
+    `champions` holds the digest of each model's champion; a model without one is left out. `files` are the
+    project's, path -> content, asked for where the blueprint has a code base.
     """
     known: dict[Place, Materialization] = {(record.asset, record.partition): record for record in records}
-    return list(_Assessment(blueprint, known, landed, champions).all())
+    code = code_status(blueprint.code, known.values(), files or {}) if blueprint.code else None
+    return list(_Assessment(blueprint, known, landed, champions, code).all())
+
+
+def code_status(shape: CodeShape, records: Collection[Materialization], files: Mapping[str, str]) -> Status:
+    """Whether the code as it is now has passed every check; else which of them must run, and why."""
+    made = next((record for record in records if record.asset == ASSET), None)
+    found = standings(shape, area_contents(shape, files), records)
+    due = [one for one in found if one.state == "unchecked"]
+    failed = [one for one in found if one.state == "failed"]
+    seconds = [one.record.seconds for one in [*due, *failed] if one.record]
+    known = sum(seconds) if len(seconds) == len(due) + len(failed) else None
+    if made is None or due:
+        return Status(ASSET, None, "stale", _why_check(made, found), known, (), own=True)
+    if failed:
+        return Status(ASSET, None, "held", f"failed check: {'; '.join(one.told for one in failed)}")
+    return Status(ASSET, None, "fresh", seconds=made.seconds)
+
+
+def _why_check(made: Materialization | None, found: Iterable[Standing]) -> str:
+    """What changed, and which checks that concerns; those that it does not concern are told as well."""
+    reasons: dict[str, list[str]] = {}
+    for one in found:
+        if one.state == "unchecked":
+            reasons.setdefault(one.reason, []).append(one.check)
+    told = [f"{reason}: {', '.join(checks)}" for reason, checks in reasons.items()]
+    left = [one.check for one in found if one.state == "passed"]
+    skipped = [f"unchanged: {', '.join(left)}"] if left and told else []
+    return "; ".join([*([] if made else ["never materialized"]), *told, *skipped])
 
 
 def selection(statuses: Iterable[Status]) -> str:
@@ -83,9 +115,12 @@ class _Assessment:
     known: Mapping[Place, Materialization]
     landed: Landed
     champions: Mapping[str, str]
+    code: Status | None = None  # of source_code; None where no code base is declared
     decided: dict[Place, Status] = field(default_factory=dict)
 
     def all(self) -> Iterator[Status]:
+        if self.code:
+            yield self.code
         for dataset in self.blueprint.datasets.values():
             for stage in dataset.stages:
                 yield from (
@@ -111,6 +146,13 @@ class _Assessment:
             told = f"upstream {held.name} is held by a failed check"
             return Status(*place, "held", f"{told}; {reason}" if reason else told)
         behind = tuple(status.place for status in above if status.state == "stale")
+        if self.code and (reason or behind) and place[0].endswith(f"/{MODEL_STAGES[0]}"):
+            # No model is trained from code that has not passed; one that is there stays as it is.
+            if self.code.state == "held":
+                told = reason or f"upstream {place_name(behind[0])} is stale"
+                return Status(*place, "held", f"{ASSET} is held by a {self.code.reason}; {told}")
+            if self.code.state == "stale":
+                behind = (*behind, self.code.place)
         if reason or behind:
             told = reason or f"upstream {place_name(behind[0])} is stale"
             return Status(*place, "stale", told, self._seconds(place), behind, bool(reason))

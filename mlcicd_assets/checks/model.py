@@ -21,6 +21,7 @@ _SIGNS = {"!=": "not", ">=": "from", "<=": "to", ">": "above", "<": "below", "="
 _FIXED = {
     "beats_champion": "As good as the champion on the same holdout.",
     "onnx_parity": "What will be served answers as what was trained.",
+    "source_code": "The code that it was trained from had passed every check.",
 }
 
 
@@ -28,7 +29,7 @@ def model_gates(lane: ModelLane) -> dg.AssetChecksDefinition:
     """All gates in one step, by the same function that wrote the verdict."""
     model = lane.model.name
     key = dg.AssetKey([model, "evaluation_report"])
-    bounds = required(lane.model)
+    bounds = required(lane.model, lane.code_checks)
     names = check_names(bounds)
     specs = [
         dg.AssetCheckSpec(
@@ -48,7 +49,7 @@ def model_gates(lane: ModelLane) -> dg.AssetChecksDefinition:
         with expected_failures(), tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
             path = tracking.fetch(trained.run_id, EVALUATION, Path(scratch))
             evaluation = Evaluation.model_validate_json(path.read_bytes())
-        for gate in decide(lane.model, evaluation):
+        for gate in decide(lane.model, evaluation, lane.code_checks):
             yield _shown(key, names[gate.name], gate)
 
     return _gates

@@ -24,5 +24,6 @@ def assess_all(session: "Session", blueprint: Blueprint | None = None) -> "list[
     known = blueprint or blueprint_of(session)
     observed = session.observed
     landed = landed_files(known, observed.landing, session.now().replace(tzinfo=None))
+    files = observed.files() if known.code else None
     observed.save()
-    return assess(known, observed.records.all(), landed, observed.champions(known.models))
+    return assess(known, observed.records.all(), landed, observed.champions(known.models), files)

@@ -115,7 +115,7 @@ def todays_gates(lane: "ModelLane") -> dict[str, str]:
     """The gates that a verdict must hold as declared now: name -> bound."""
     from mlcicd_assets.ml.evaluation.gates import required
 
-    return required(lane.model)
+    return required(lane.model, lane.code_checks)
 
 
 def prove_production(session: "Session", found: Fetched, at: datetime) -> Authorised:

@@ -80,7 +80,11 @@ class Session:
 
         ledger = self.ledger
         return Observed(
-            self.landing, self.records, lambda models: champion_digests(ledger, models), lambda: None
+            self.landing,
+            self.records,
+            lambda models: champion_digests(ledger, models),
+            lambda: None,
+            lambda: self.git.files(),
         )
 
     @property

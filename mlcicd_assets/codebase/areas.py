@@ -8,9 +8,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlcicd_assets.ml.fingerprint import value_fingerprint
+
+if TYPE_CHECKING:
+    from mlcicd_assets.ml.code.codebase import CodeBaseDeclaration
 
 ASSET = "source_code"
 AREAS = ("python", "models", "declarations", "tests", "manifests", "dependencies", "other")
@@ -43,6 +46,15 @@ class CodeShape:
     excluded: tuple[str, ...]
     # check -> fingerprint of what is declared for it
     checks: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, declared: "CodeBaseDeclaration") -> "CodeShape":
+        """From the declaration."""
+        checks: dict[str, str] = {}
+        for check in declared.checks:
+            options = getattr(declared, check, None)
+            checks[check] = value_fingerprint(options.model_dump(mode="json") if options else {})[:16]
+        return cls(tuple(declared.paths), tuple(declared.excluded), checks)
 
     @classmethod
     def parse(cls, text: Mapping[str, Any]) -> "CodeShape":

@@ -21,7 +21,7 @@ from mlcicd_assets.checks.production import serves_champion
 from mlcicd_assets.checks.staging import staging_tests
 from mlcicd_assets.components.dataset import folder_of
 from mlcicd_assets.components.scaffolding import MlModelScaffolder
-from mlcicd_assets.ml.catalogue import ModelLane, check_references, dataset_of, load_datasets
+from mlcicd_assets.ml.catalogue import ModelLane, check_references, dataset_of, load_code, load_datasets
 from mlcicd_assets.ml.declarations import ModelDeclaration
 
 
@@ -45,9 +45,9 @@ class MlModel(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """One asset per stage and the gates between them."""
-        datasets = load_datasets(Path(context.defs_module_path))
-        data = dataset_of(self.declaration, datasets, self.folder)
-        return model_definitions(ModelLane(self.declaration, self.folder, data))
+        root = Path(context.defs_module_path)
+        data = dataset_of(self.declaration, load_datasets(root), self.folder)
+        return model_definitions(ModelLane(self.declaration, self.folder, data, load_code(root)))
 
 
 def model_definitions(lane: ModelLane) -> dg.Definitions:

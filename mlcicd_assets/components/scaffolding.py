@@ -39,6 +39,16 @@ class MlModelScaffolder(dg.Scaffolder):
         _write(request.target_path, "model.py.j2", "model.py", name=name)
 
 
+class CodeBaseScaffolder(dg.Scaffolder):
+    """Writes defs.yaml."""
+
+    def scaffold(self, request: dg.ScaffoldRequest) -> None:
+        """Write a declaration with every check, to be adapted."""
+        _refuse_python(request)
+        request.target_path.mkdir(parents=True, exist_ok=True)
+        _write(request.target_path, "codebase.yaml.j2", "defs.yaml")
+
+
 class DatasetScaffolder(dg.Scaffolder):
     """Writes defs.yaml, dataset.py and features.py."""
 

@@ -46,6 +46,11 @@ class ModelLane:
     data: DataLane
     code: CodeBaseDeclaration | None = None  # what the project's code must pass; None: nothing is declared
 
+    @property
+    def code_checks(self) -> tuple[str, ...]:
+        """The checks that the code must have passed that the model is made from."""
+        return tuple(self.code.checks) if self.code else ()
+
 
 @dataclass(frozen=True)
 class Catalogue:

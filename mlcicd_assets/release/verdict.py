@@ -15,6 +15,9 @@ from mlcicd_assets.release.envelope import Refused, open_statement, seal_stateme
 
 PREDICATE_TYPE = "https://github.com/mlcicd/mlcicd-assets/verdict/v1"
 
+# What a verdict says of the code where no code base is declared.
+NOTHING_ASKED = "no code base is declared: nothing was asked of the code"
+
 _BOUND = re.compile(r"^\s*([<>]=?)\s*(\S+)\s*$")
 
 
@@ -107,6 +110,7 @@ class Verdict(Proof):
     issued_at: Line = Field(description="ISO 8601, UTC; the caller's clock.")
     author: Line = ""  # of the commit; empty in verdicts from before it was kept
     approval: ApprovalPolicy | None = None  # None in verdicts from before it could be declared
+    code: Line = ""  # the code it was trained from and what that had passed; empty in verdicts from before
 
     @property
     def passed(self) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from mlcicd_assets.components.dataset import dataset_definitions
 from mlcicd_assets.components.ml_model import model_definitions
+from mlcicd_assets.components.source import code_definitions
 from mlcicd_assets.ml.artifact.scoring import Scorer
 from mlcicd_assets.ml.catalogue import load_all
 from resources.git import SystemGit
@@ -79,6 +80,8 @@ class Pipeline:
         catalogue = load_all(self.project.defs)
         parts = [dataset_definitions(lane) for lane in catalogue.datasets.values()]
         parts += [model_definitions(lane) for lane in catalogue.models.values()]
+        if catalogue.code:
+            parts.append(code_definitions(catalogue.code, self.project.defs))
         definitions = dg.Definitions.merge(
             *parts, dg.Definitions(resources=self.resources, executor=dg.in_process_executor)
         )

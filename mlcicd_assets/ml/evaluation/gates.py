@@ -1,6 +1,7 @@
 """The one decision: which gates a model must pass, and what its evaluation says about each."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,6 +19,7 @@ from mlcicd_assets.ml.training import cost
 
 PARITY = "onnx_parity"
 CHAMPION = "beats_champion"
+CODE = "source_code"
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,18 @@ class GateResult:
     severity: Literal["ERROR", "WARN"] = "ERROR"
 
 
-def required(declaration: ModelDeclaration) -> dict[str, str]:
-    """Every gate of a model and its bound: the declared lines, then those that always stand."""
+def required(declaration: ModelDeclaration, code: Sequence[str] = ()) -> dict[str, str]:
+    """Every gate of a model and its bound: the declared lines, then those that always stand.
+
+    `code` are the checks that the project declares for its code; without any, nothing is asked of it.
+    """
     rule, again = declaration.champion, declaration.reproducible
     return {
         **{name: bound.strip() for name, bound in declaration.gates.items()},
         PARITY: f"<= {TOLERANCE:g}",
         serving_truths.SKEW: serving_truths.SKEW_BOUND,
         **({REPRODUCIBLE: f"<= {again.tolerance:g}"} if again.gate else {}),
+        **({CODE: f"passed: {', '.join(code)}"} if code else {}),
         CHAMPION: _no_worse_by(rule.non_inferiority),
         **{not_worse(metric): _no_worse_by(margin) for metric, margin in rule.also.items()},
     }
@@ -57,16 +63,38 @@ def _no_worse_by(margin: float) -> str:
 
 def replayable(declaration: ModelDeclaration) -> dict[str, str]:
     """Those of `required` that need neither a server nor a second training: history can answer them."""
-    live = {*serving_truths.GATES, REPRODUCIBLE}
+    live = {*serving_truths.GATES, REPRODUCIBLE}  # nor the code of then
     return {name: bound for name, bound in required(declaration).items() if name not in live}
 
 
-def decide(declaration: ModelDeclaration, evaluation: Evaluation) -> list[GateResult]:
+def decide(
+    declaration: ModelDeclaration, evaluation: Evaluation, code: Sequence[str] = ()
+) -> list[GateResult]:
     """Judge an evaluation by the declaration; one result per gate of `required`, in its order.
 
     Whatever is missing fails, and the message says what is missing.
     """
-    return [_judge(declaration, evaluation, name, bound) for name, bound in required(declaration).items()]
+    return [
+        _code(evaluation, code, bound) if name == CODE else _judge(declaration, evaluation, name, bound)
+        for name, bound in required(declaration, code).items()
+    ]
+
+
+def _code(evaluation: Evaluation, code: Sequence[str], bound: str) -> GateResult:
+    """What was checked of the code that this very candidate was trained from."""
+    used = evaluation.training.code
+    if used is None:
+        told = (
+            "the candidate was trained before the code had to pass anything; materialize trained_model again"
+        )
+        return GateResult(CODE, None, bound, False, told)
+    missing = [check for check in code if check not in used.checks]
+    if missing:
+        told = f"the code it was trained from had not passed {', '.join(missing)}: train it again"
+        return GateResult(CODE, float(len(missing)), bound, False, told)
+    return GateResult(
+        CODE, 0.0, bound, True, f"trained from code {used.tree[:12]}, which passed {', '.join(code)}"
+    )
 
 
 def _judge(declaration: ModelDeclaration, evaluation: Evaluation, name: str, bound: str) -> GateResult:

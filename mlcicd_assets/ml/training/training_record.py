@@ -25,6 +25,15 @@ class DataUsed(BaseModel):
     content: str  # hash of the partition's rows
 
 
+class CodeUsed(BaseModel):
+    """The code that a training was made from, and what it had passed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tree: str  # the content of all code, as `source_code` has it
+    checks: dict[str, str]  # check -> the run that it passed in
+
+
 class TrainingRecord(BaseModel):
     """Windows, data versions, parameters and code of one training."""
 
@@ -55,6 +64,7 @@ class TrainingRecord(BaseModel):
     not_onnx: str = ""  # why it is not ONNX
     tuning: TuningRecord | None = None  # None where nothing was tuned
     cost: TrainingCost | None = None  # None in records from before it was measured
+    code: CodeUsed | None = None  # None where nothing was asked of the code
 
     def inputs(self) -> dict[str, str]:
         """The data by the names that records use: `flights/features@2013-01` -> content."""
