@@ -1,45 +1,93 @@
-"""Running one check of the code by its name; whatever it cannot look at, it does not pass."""
+"""The code lane of one project: where its checks stand, and running those that are due."""
 
-from collections.abc import Callable, Mapping
-from importlib import import_module
-from typing import Any
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
 
-from mlcicd_assets.codebase.findings import CheckResult, failure
+from mlcicd_assets.codebase.areas import ASSET, CodeShape, area_contents, check_fingerprint, counted, watched
+from mlcicd_assets.codebase.findings import CheckResult, failure, kept
 from mlcicd_assets.codebase.project import Project
-from mlcicd_assets.codebase.tools import ToolFailed
-from mlcicd_assets.ml.catalogue import DeclarationError
-
-# Loaded when they are asked: definitions name the checks at every start of a process.
-_CHECKS = {
-    "declarations": "declared:check_declarations",
-    "feature_contract": "feature_contract:check_feature_contract",
-    "licences": "licences:check_licences",
-    "lock": "lock:check_lock",
-    "manifests": "manifests:check_manifests",
-    "ruff": "style:check_style",
-    "secrets": "secret_scan:check_secrets",
-    "types": "type_check:check_types",
-    "unit_tests": "unit_tests:check_unit_tests",
-}
-PROMISES: Mapping[str, str] = {
-    "declarations": "Every defs.yaml is valid, and what it names is there.",
-    "feature_contract": "A row has the same features alone, in a small batch and in any order.",
-    "licences": "Every installed package has an allowed licence.",
-    "lock": "Every declared dependency is pinned, to a version within its range.",
-    "manifests": "What is deployed to Kubernetes is what the API servers take.",
-    "ruff": "Python keeps the project's own rules.",
-    "secrets": "No file holds a key or a password.",
-    "types": "Types agree.",
-    "unit_tests": "Each model's own tests pass.",
-}
+from mlcicd_assets.codebase.registry import run_check
+from mlcicd_assets.codebase.standing import Standing, check_asset, not_passed, standings
+from mlcicd_assets.ml.code.codebase import CodeBaseDeclaration
+from resources.protocols import Git, Lake, Landing, Materialization, Records
 
 
-def run_check(check: str, project: Project) -> CheckResult:
-    """Look now, whatever is known from before."""
-    module, _, name = _CHECKS[check].partition(":")
-    function: Callable[[Project], Any] = getattr(import_module(f"mlcicd_assets.codebase.{module}"), name)
-    try:
-        result: CheckResult = function(project)
-    except (ToolFailed, DeclarationError) as error:
-        return failure(check, "not checked", " ".join(str(error).split()))
-    return result
+@dataclass(frozen=True)
+class CodeLane:
+    """The code as it is on disk, and the records of what it passed."""
+
+    declared: CodeBaseDeclaration
+    defs: Path
+    git: Git
+    records: Records
+    lake: Lake | None = None
+    landing: Landing | None = None
+
+    @property
+    def shape(self) -> CodeShape:
+        """What the declaration looks at."""
+        return CodeShape.of(self.declared)
+
+    def standings(self) -> list[Standing]:
+        """Where every check stands now."""
+        return standings(self.shape, self._areas(), self.records.all())
+
+    def check(self, one: Standing, run: str) -> tuple[CheckResult, float]:
+        """Run a check now and keep what it said, with the seconds that it took."""
+        started = time.perf_counter()
+        files = self.git.files()
+        before = area_contents(self.shape, files)
+        memory = kept(one.check, one.record.details)[0].memory if one.record else {}
+        result = run_check(
+            one.check,
+            Project(
+                self.git.root,
+                counted(self.shape, files),
+                self.declared,
+                self.defs,
+                self.lake,
+                self.landing,
+                os.environ,
+                {one.check: memory},
+            ),
+        )
+        if watched(one.check, before) != watched(one.check, self._areas()):
+            # What was looked at is gone: neither state of it is known.
+            result = failure(
+                one.check, "not checked", "files changed while they were looked at: run it again"
+            )
+        seconds = time.perf_counter() - started
+        self._keep(result, before, run, seconds)
+        return result, seconds
+
+    def conclude(self) -> list[Standing]:
+        """Say on the record of `source_code` what stands in the way of everything made from it."""
+        left = not_passed(self.standings())
+        told = "; ".join(one.told for one in left)
+        for record in self.records.all():
+            if record.asset == ASSET:
+                self.records.write(replace(record, failure=told))
+        return left
+
+    def _areas(self) -> dict[str, str]:
+        return area_contents(self.shape, self.git.files())
+
+    def _keep(self, result: CheckResult, areas: Mapping[str, str], run: str, seconds: float) -> None:
+        self.records.write(
+            Materialization(
+                asset=check_asset(result.check),
+                partition=None,
+                code=check_fingerprint(result.check, self.shape, areas),
+                inputs=watched(result.check, areas),
+                content="passed" if result.passed else "failed",
+                at=datetime.now(UTC).isoformat(timespec="seconds"),
+                run=run,
+                seconds=round(seconds, 3),
+                failure="" if result.passed else result.summary(),
+                details=result.text(),
+            )
+        )
