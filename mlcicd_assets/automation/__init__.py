@@ -15,15 +15,26 @@ def automation() -> "dg.Definitions":
     from mlcicd_assets.automation.approvals import approvals_sensor, decision_job
     from mlcicd_assets.automation.backtests import backtest_job
     from mlcicd_assets.automation.reproduction import reproduce_job
+    from mlcicd_assets.automation.requests.rollbacks import rollbacks_sensor
+    from mlcicd_assets.automation.requests.sensor import requests_sensor
+    from mlcicd_assets.automation.requests.shown import requests_asset
     from mlcicd_assets.automation.retention import retention_job, retention_schedule
     from mlcicd_assets.automation.rollouts import rollback_job, rollouts_sensor
     from mlcicd_assets.automation.stale_sensor import stale_sensor
     from mlcicd_assets.automation.triggers.git_trigger import git_trigger
 
-    retention = retention_job()
+    retention, rollback = retention_job(), rollback_job()
     return dg.Definitions(
-        assets=[alerts_asset()],
-        jobs=[backtest_job(), decision_job(), retention, reproduce_job(), rollback_job()],
-        sensors=[alerts_sensor(), approvals_sensor(), rollouts_sensor(), stale_sensor(), git_trigger()],
+        assets=[alerts_asset(), requests_asset()],
+        jobs=[backtest_job(), decision_job(), retention, reproduce_job(), rollback],
+        sensors=[
+            alerts_sensor(),
+            approvals_sensor(),
+            rollouts_sensor(),
+            stale_sensor(),
+            git_trigger(),
+            requests_sensor(),
+            rollbacks_sensor(rollback),
+        ],
         schedules=[retention_schedule(retention)],
     )

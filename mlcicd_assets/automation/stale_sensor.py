@@ -16,9 +16,10 @@ from mlcicd_assets.automation.champions import champion_digests
 from mlcicd_assets.automation.landed import landed_files
 from mlcicd_assets.automation.planning import PlannedRun, next_run
 from mlcicd_assets.automation.staleness import Status, assess
-from resources.protocols import Git, Landing, Ledger, Records
+from resources.protocols import Git, Landing, Ledger, Records, Requests
 
 PLAN = {"mlcicd/plan": "stale"}
+_PLANNED = {"mlcicd/plan": ["stale", "requests"]}
 _INTERVAL_S = 60
 _SHOWN = 5  # reasons in a tick's message
 _GOING = [
@@ -51,13 +52,16 @@ def stale_sensor(blueprint: Callable[[], Blueprint] = _loaded) -> dg.SensorDefin
     )
     def _stale(
         context: dg.SensorEvaluationContext,
+        requests: dg.ResourceParam[Requests],
         landing: dg.ResourceParam[Landing],
         records: dg.ResourceParam[Records],
         ledger: dg.ResourceParam[Ledger],
         git: dg.ResourceParam[Git],
     ) -> dg.SensorResult | dg.SkipReason:
-        if context.instance.get_runs(dg.RunsFilter(statuses=_GOING, tags=PLAN), limit=1):
+        if context.instance.get_runs(dg.RunsFilter(statuses=_GOING, tags=_PLANNED), limit=1):
             return dg.SkipReason("a run of the plan is going on; what is stale then is decided after it")
+        if requests.dispatched():  # its run may not be made yet
+            return dg.SkipReason("requests are being answered; what is stale then is decided after them")
         known = blueprint()
         made = records.all()
         landed = landed_files(known, landing, datetime.now(UTC).replace(tzinfo=None))

@@ -13,6 +13,7 @@ from mlcicd_assets.assets.registered_model import registered_model
 from mlcicd_assets.assets.staging_deployment import staging_deployment
 from mlcicd_assets.assets.trained_model import trained_model
 from mlcicd_assets.automation.reproduction import reproduce_schedules
+from mlcicd_assets.automation.requests.schedules import retrain_schedules
 from mlcicd_assets.checks.freshness import champion_fresh
 from mlcicd_assets.checks.leakage import holdout_unseen
 from mlcicd_assets.checks.lifecycle import aliases_follow_ledger, released_without_override
@@ -71,5 +72,5 @@ def model_definitions(lane: ModelLane) -> dg.Definitions:
             aliases_follow_ledger(lane),
             released_without_override(lane),
         ],
-        schedules=reproduce_schedules(lane),
+        schedules=[*reproduce_schedules(lane), *retrain_schedules(lane)],
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from mlcicd_assets.automation.blueprint import DATA_STAGES, MODEL_STAGES, Blueprint, DatasetShape
@@ -14,7 +15,9 @@ from mlcicd_assets.automation.requests.situation import Ask, Seen, Situation, co
 from mlcicd_assets.automation.staleness import Place, Status, assess
 from mlcicd_assets.ml.budget import Spending
 from mlcicd_assets.ml.code.asset_code import AssetCode
-from resources.protocols import KeptRequest, Launch, Materialization, Request
+from resources.protocols import KeptRequest, LandedFile, Launch, Materialization, Request
+from tests.fakes.alerts import MemoryAlerts
+from tests.fakes.ledger import MemoryLedger
 from tests.fakes.requests import MemoryRequests
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -121,6 +124,18 @@ class World:
             for key in self.going():
                 self.end(key)
 
+    def resources(self, **others: Any) -> dict[str, Any]:
+        """What the sensors ask for."""
+        return {
+            "requests": self.requests,
+            "known_landing": _Landed(self),
+            "records": _Records(self),
+            "ledger": MemoryLedger(),
+            "alerts": MemoryAlerts(),
+            "git": object(),
+            **others,
+        }
+
     # -- what can be seen -----------------------------------------------------------------------------
 
     def situation(self) -> Situation:
@@ -197,3 +212,27 @@ class World:
     def _contents(self, names: Iterable[str]) -> dict[str, str]:
         places = {name: (name.partition("@")[0], name.partition("@")[2] or None) for name in names}
         return {name: self.records[place].content for name, place in places.items() if place in self.records}
+
+
+@dataclass
+class _Landed:
+    """As the folder of landed files answers."""
+
+    world: World
+
+    def partitions(self, template: str) -> list[str]:
+        return sorted(key for key in self.world.landed[template.split("/")[1].split(".")[0]] if key)
+
+    def find(self, template: str, partition: str | None) -> LandedFile:
+        landed = self.world.landed[template.split("/")[1].split(".")[0]]
+        return LandedFile(Path(template), landed[partition])
+
+
+@dataclass
+class _Records:
+    """As the records answer."""
+
+    world: World
+
+    def all(self) -> list[Materialization]:
+        return list(self.world.records.values())

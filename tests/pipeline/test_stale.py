@@ -13,6 +13,7 @@ from mlcicd_assets.automation.stale_sensor import stale_sensor
 from mlcicd_assets.automation.staleness import Place, Status, assess
 from mlcicd_assets.ml.catalogue import load_all
 from tests.fakes.projects import MONTHS
+from tests.fakes.requests import MemoryRequests
 from tests.pipeline.conftest import Pipeline, failures
 
 NOW = datetime(2026, 5, 2)
@@ -115,6 +116,7 @@ def test_the_sensor_asks_for_the_same_plan_one_run_at_a_time(pipeline: Pipeline)
     pipeline.project.land()
     sensor = stale_sensor(lambda: Blueprint.of(load_all(pipeline.project.defs)))
     resources = {name: pipeline.resources[name] for name in ("landing", "records", "ledger")}
+    resources["requests"] = MemoryRequests()
 
     def tick(cursor: str | None) -> dg.SensorResult | dg.SkipReason:
         context = dg.build_sensor_context(pipeline.instance, cursor=cursor, resources=resources)

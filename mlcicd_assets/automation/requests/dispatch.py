@@ -12,7 +12,7 @@ from mlcicd_assets.automation.blueprint import MODEL_STAGES
 from mlcicd_assets.automation.planning import PlannedRun, next_run, with_what_follows
 from mlcicd_assets.automation.requests.answers import finished, nothing_to_do, too_soon
 from mlcicd_assets.automation.requests.policy import PRIORITY, URGENT, by_priority, forced
-from mlcicd_assets.automation.requests.scopes import ALL, owner_of, unknown
+from mlcicd_assets.automation.requests.scopes import ALL, SOURCE_CODE, owner_of, unknown
 from mlcicd_assets.automation.requests.situation import Ask, Change, Decision, Situation, covers
 from mlcicd_assets.automation.staleness import Place
 from resources.protocols import KeptRequest, Launch, RequestState
@@ -75,7 +75,8 @@ class _Tick:
     def _again(self, kept: KeptRequest) -> None:
         """Ask again for a run that was decided: the daemon may have been killed before it made it."""
         launch = kept.launches[-1]
-        gone = [asset for asset in launch.assets if asset not in self.situation.blueprint.codes]
+        lanes = {*self.situation.blueprint.datasets, *self.situation.blueprint.models, SOURCE_CODE}
+        gone = [asset for asset in launch.assets if asset.split("/")[0] not in lanes]
         if gone:
             self._change((kept,), "failed", f"{gone[0]} is not declared any more")
             return
@@ -155,7 +156,7 @@ class _Tick:
             run = self.situation.busy.get(held_by) or self.taken[held_by].key
             self._hold(batch, f"waits for {held_by}: run {run} works on it")
             return
-        launch = joined or Launch(_key(batch.lead), tuple(planned.assets), planned.partitions)
+        launch = joined or Launch(launch_key(batch.lead), tuple(planned.assets), planned.partitions)
         self._take(launch)
         self._launch(batch, launch)
 
@@ -163,8 +164,8 @@ class _Tick:
         """The next run within the scope and what it is made of: data first, then the model's lane, whole."""
         stale, tried = self.situation.stale(self.situation.lanes(batch.owner)), self._tried(batch)
         planned = next_run(self.situation.blueprint, stale, tried)
-        of_data = planned is not None and planned.assets[0].split("/")[0] in self.situation.blueprint.datasets
-        if forced(batch.lead) and not of_data:
+        above = planned is not None and planned.assets[0].split("/")[0] != batch.owner
+        if forced(batch.lead) and not above:
             planned = self._forced(batch, tried) or planned
         return with_what_follows(planned, stale) if planned else None
 
@@ -251,7 +252,7 @@ class _Tick:
         self.decision.changes.append(Change(ids, first.state, new, answer=answer, run=run, expected_key=key))
 
 
-def _key(lead: KeptRequest) -> str:
+def launch_key(lead: KeptRequest) -> str:
     """Of the next run of a batch: never one that a run had, also not when the requests begin anew at 1."""
     told = f"{lead.at} {lead.request.scope} {lead.request.fingerprint}"
     number = len(lead.launches) + 1

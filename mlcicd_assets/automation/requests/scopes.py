@@ -8,6 +8,7 @@ from mlcicd_assets.automation.requests.policy import Policy
 from resources.protocols import Cause, KeptRequest, Request
 
 ALL = "all"
+SOURCE_CODE = "source_code"
 _DERIVED = "derived_from"  # in the evidence: ids of the requests that it was derived from
 _NAMED = 20  # of them
 # What changed flows down to whoever is made of it; what a person asks for is that alone.
@@ -41,7 +42,8 @@ def unknown(scope: str, blueprint: Blueprint) -> str:
 
 
 def lanes_above(blueprint: Blueprint, owner: str) -> list[str]:
-    """The dataset or model itself, and every dataset that it is made of."""
+    """The dataset or model itself, every dataset that it is made of, and the code that a model trusts."""
+    code = [SOURCE_CODE] if owner in blueprint.models and getattr(blueprint, "code", None) else []
     found, pending = [owner], [owner]
     while pending:
         name = pending.pop()
@@ -53,7 +55,7 @@ def lanes_above(blueprint: Blueprint, owner: str) -> list[str]:
         new = [one for one in dict.fromkeys(above) if one not in found]
         found += new
         pending += new
-    return found
+    return [*code, *found]
 
 
 def derived(

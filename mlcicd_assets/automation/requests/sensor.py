@@ -124,8 +124,8 @@ class Dispatcher:
     def _assess(self) -> list[Status]:
         landed = landed_files(self.blueprint, self.landing, self.now.astimezone(UTC).replace(tzinfo=None))
         champions = champion_digests(self.ledger, self.blueprint.models)
-        files = self.git.files() if self.blueprint.code else None
-        return assess(self.blueprint, self._made, landed, champions, files)
+        files = (self.git.files(),) if getattr(self.blueprint, "code", None) else ()
+        return assess(self.blueprint, self._made, landed, champions, *files)
 
     def _began(self, model: str) -> datetime | None:
         """When the last run for a request began, or the last training that anybody ran; the later of both."""

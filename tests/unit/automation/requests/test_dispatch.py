@@ -349,10 +349,9 @@ def test_assets_that_are_gone_from_the_code_fail_the_request(world: World):
     world.edit("keen/trained_model", "2")
     world.ask()
     world.tick(killed=True)
-    situation = world.situation()
-    codes = {name: code for name, code in world.blueprint.codes.items() if name != "keen/deployment"}
+    blueprint = replace(world.blueprint, models={"calm": "events"})
 
-    carry_out(decide(replace(situation, blueprint=replace(world.blueprint, codes=codes))), world.requests)
+    carry_out(decide(replace(world.situation(), blueprint=blueprint)), world.requests)
 
     assert world.states() == ["failed"]
-    assert world.answers() == ["keen/deployment is not declared any more"]
+    assert world.answers() == ["keen/trained_model is not declared any more"]
