@@ -13,9 +13,10 @@ from pydantic import Field
 from mlcicd_assets.assets.candidates import champion
 from mlcicd_assets.assets.expected import expected_failures
 from mlcicd_assets.assets.model_options import asset_options
-from mlcicd_assets.assets.monitoring.consequences import Consequences, follow
+from mlcicd_assets.assets.monitoring.consequences import ASKED, Consequences, follow
 from mlcicd_assets.assets.monitoring.kept import episodes, keep_episodes
 from mlcicd_assets.assets.monitoring.observing import Observed, World, observe
+from mlcicd_assets.assets.monitoring.pages import save_pages
 from mlcicd_assets.assets.monitoring.watched_versions import WatchedVersions
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.monitoring.episodes import latest
@@ -88,8 +89,9 @@ def monitoring_report(lane: ModelLane) -> dg.AssetsDefinition:
                 context.log.info(f"{model} {look.span}: {told(look.signals, seen.champion.version)}")
             done = follow(lane, episodes(lake, model), seen.signals, seen.champion.version, requests, alerts)
             keep_episodes(lake, model, done.episodes)
+            links = save_pages(lane, world, versions, seen, done.episodes, requests.history(ASKED))
         return dg.MaterializeResult(
-            metadata=shown(seen, done), data_version=dg.DataVersion(_content(seen.signals))
+            metadata={**shown(seen, done), **links}, data_version=dg.DataVersion(_content(seen.signals))
         )
 
     return _monitoring_report

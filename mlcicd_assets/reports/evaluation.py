@@ -36,7 +36,7 @@ def render_evaluation(
     failed = [gate for gate in gates if not gate.passed]
     compared = evaluation.champion is not None and not evaluation.champion.problem
     return (
-        _environment()
+        page_environment()
         .get_template("evaluation.html.j2")
         .render(
             about=about,
@@ -67,8 +67,8 @@ def render_evaluation(
             passed=bool(gates) and not failed,
             against=next((g for g in gates if g.name == CHAMPION and g.passed and compared), None),
             lines=forest(evaluation, gates),
-            pictures=[_drawn(svg(name, evaluation)) for name in pictures_of(evaluation.task)],
-            tuning_picture=_drawn(history_svg(training.tuning)) if training.tuning else Markup(""),
+            pictures=[drawn_picture(svg(name, evaluation)) for name in pictures_of(evaluation.task)],
+            tuning_picture=drawn_picture(history_svg(training.tuning)) if training.tuning else Markup(""),
         )
     )
 
@@ -79,7 +79,8 @@ def differs_of(evaluation: Evaluation) -> Differences | None:
     return differences(evaluation.training, theirs) if theirs else None
 
 
-def _environment() -> "Environment":
+def page_environment() -> "Environment":
+    """The pages' templates, and how they write numbers."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -103,7 +104,8 @@ def _environment() -> "Environment":
     return environment
 
 
-def _drawn(picture: str) -> "Markup":
+def drawn_picture(picture: str) -> "Markup":
+    """A picture of ours, to stand in a page as it is."""
     from markupsafe import Markup
 
     return Markup(picture)  # noqa: S704  drawn by us; matplotlib escapes the texts in it

@@ -49,8 +49,13 @@ def settings_of(model: ModelDeclaration, dataset: DatasetDeclaration) -> ServerS
         answer_within_s=parse_duration(model.serving.timeout).total_seconds(),
         memory_bytes=round(memory * 1e6) if memory else None,
         threads=model.serving.threads,
-        log=model.log.settings(dataset.personal, dataset.keys) if model.log else None,
+        log=model.log.settings(dataset.personal, _beside(dataset)) if model.log else None,
     )
+
+
+def _beside(dataset: DatasetDeclaration) -> list[str]:
+    """What a request may carry beside the inputs: keys, by which its label finds it, and its own time."""
+    return list(dict.fromkeys([*dataset.keys, *([dataset.time] if dataset.time else [])]))
 
 
 def _measured(trial: Trial, package: Package, declared: Serving, sample: Sample) -> Mapping[str, object]:

@@ -28,7 +28,7 @@ _WORDS: Mapping[Cause, str] = {
     "performance": "its labelled performance fell",
     "traffic": "users see errors or wait too long",
 }
-_ASKED = 500  # of the newest requests, among which an episode's is looked for
+ASKED = 500  # of the newest requests, among which an episode's is looked for
 
 
 @dataclass
@@ -146,7 +146,7 @@ def _request(
         )
         if requests.add(asked):
             done.requested.append(said)
-    kept = [one for one in requests.history(_ASKED) if one.request.fingerprint == fingerprint]
+    kept = [one for one in requests.history(ASKED) if one.request.fingerprint == fingerprint]
     return kept[0] if kept else None
 
 

@@ -63,9 +63,7 @@ class Observer:
     as_of: datetime
     counts: Counts
     since: datetime  # the start of the earliest window
-    first_windows: dict[int, Span] = field(
-        default_factory=dict
-    )  # by version: its reference, if so declared
+    first_windows: dict[int, Span] = field(default_factory=dict)  # by version: its reference, if so declared
     _labels: pl.DataFrame | None = None
     _no_labels: str = ""
 
