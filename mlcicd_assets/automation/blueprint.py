@@ -73,7 +73,7 @@ class Blueprint:
             {name: _shape(lane) for name, lane in catalogue.datasets.items()},
             {name: lane.data.dataset.name for name, lane in catalogue.models.items()},
             current_codes(catalogue),
-            {name: _retraining(lane.model) for name, lane in catalogue.models.items()},
+            {name: retraining(lane.model) for name, lane in catalogue.models.items()},
             CodeShape.of(catalogue.code) if catalogue.code else None,
         )
 
@@ -122,7 +122,8 @@ def _shape(lane: "DataLane") -> DatasetShape:
     )
 
 
-def _retraining(model: "ModelDeclaration") -> dict[str, Any]:
+def retraining(model: "ModelDeclaration") -> dict[str, Any]:
+    """What of a model's declaration decides on requests, as JSON values."""
     dumped = model.model_dump(mode="json", include={"owner", "retrain", "rates"})
     return {name: value for name, value in dumped.items() if value is not None}
 

@@ -22,6 +22,7 @@ from mlcicd_assets.cli import (
     register,
     repair,
     reproduce,
+    requests,
     retention,
     rollout,
     serve,
@@ -121,6 +122,7 @@ app.command("override")(approvals.override)
 app.command("audit")(audit.audit)
 app.command("repair")(repair.repair)
 app.command("rollback")(rollout.rollback)
+app.add_typer(requests.app, name="requests")
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(keys.app, name="keys")

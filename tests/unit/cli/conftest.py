@@ -27,6 +27,7 @@ from tests.fakes.catalogues import write_catalogue
 from tests.fakes.memory import GivenKeys, MemoryLake, MemoryRecords
 from tests.fakes.packages import build_package, records
 from tests.fakes.releases import MODEL, PRIVATE, PUBLIC, verdict
+from tests.fakes.requests import MemoryRequests
 from tests.fakes.served import answering
 from tests.fakes.serving import FakeServing
 from tests.fakes.tracking import FolderTracking, MemoryRegistry
@@ -61,13 +62,14 @@ class World:
         self.serving = FakeServing(address=address)
         self.predictions = PredictionFolder(folder / "home" / "serving")
         self.reports = ReportFolder(folder / "reports")
+        self.requests = MemoryRequests()
         self.risk = risk
         self.environment = {"MLCICD_HOME": str(folder / "home")}
 
     @property
     def session(self) -> Session:
         names = ("lake", "landing", "records", "tracking", "registry", "ledger", "keys", "serving", "reports")
-        resources = {name: getattr(self, name) for name in (*names, "predictions")}
+        resources = {name: getattr(self, name) for name in (*names, "predictions", "requests")}
         return Session(self.environment, catalogue=self.catalogue, resources=resources)
 
     def trained(self, package: Package | None = None, **changes: Any) -> str:
