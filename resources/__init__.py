@@ -40,11 +40,11 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     """
     from resources.alert_settings import FileNotifier
     from resources.alerts_sql import SqlAlerts
+    from resources.arrivals import WholeFiles
     from resources.dagster_mlflow_bridge import active_run
     from resources.file_manifest import FileManifest
     from resources.git import SystemGit
     from resources.inbox_sqlite import SqliteInbox
-    from resources.file_manifest import FileManifest
     from resources.keys import FileKeys
     from resources.lake import DeltaLake
     from resources.landing import LandingFolder, file_fingerprint
@@ -69,8 +69,9 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     return {
         "lake": DeltaLake(env.get("MLCICD_LAKE_URI") or str(place.lake)),
         "landing": LandingFolder(place.path),
-        # For sensors, which ask each time: files that did not change are not read again.
-        "known_landing": LandingFolder(place.path, manifest.fingerprint),
+        # For sensors, which ask each time: files that did not change are not read again, and those that are
+        # still being written are left out.
+        "known_landing": WholeFiles(LandingFolder(place.path, manifest.fingerprint)),
         "warehouse": SqlWarehouse(env),
         "records": SqlRecords(env.get("MLCICD_RECORDS_URL") or f"sqlite:///{place.path}/records.db"),
         "tracking": MlflowTracking(store, surrounding=active_run),

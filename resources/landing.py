@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from resources import landing_remote
 from resources.memory import available_memory, require_memory
 from resources.protocols import LandedFile, ResourceError
+from resources.wholeness import unfinished
 
 if TYPE_CHECKING:  # imported where records are read: to know what has landed needs no polars
     import polars as pl
@@ -63,10 +64,10 @@ class LandingFolder:
             raise ResourceError(f"{path} cannot be read ({error.strerror}); make it readable") from error
 
     def partitions(self, template: str) -> list[str]:
-        """The partition keys whose files have landed, sorted; hidden files are not whole yet: not counted."""
+        """The partition keys whose files have landed, sorted; .files and _files are not whole yet."""
         if landing_remote.is_remote(template):
             return landing_remote.partitions(template)
-        pattern = re.compile(re.escape(template).replace(r"\{partition\}", "(?P<key>[^/.][^/]*)", 1))
+        pattern = re.compile(re.escape(template).replace(r"\{partition\}", "(?P<key>[^/._][^/]*)", 1))
         found = (
             pattern.fullmatch(path.relative_to(self.root).as_posix())
             for path in self.root.glob(template.replace("{partition}", "*"))
@@ -102,15 +103,17 @@ class LandingFolder:
         return frame
 
 
+def _require_whole(path: Path) -> None:
+    with path.open("rb") as file:
+        problem = unfinished(file, path.suffix)
+    if problem:
+        raise _DamagedError(problem)
+
+
 def _parquet(path: Path) -> "pl.DataFrame":
     import polars as pl
 
-    with path.open("rb") as file:
-        if file.read(4) != b"PAR1":
-            raise _DamagedError("it does not begin like Parquet")
-        file.seek(-4, 2)
-        if file.read(4) != b"PAR1":
-            raise _DamagedError("it does not end like Parquet")
+    _require_whole(path)
     return pl.read_parquet(path, glob=False, hive_partitioning=False)
 
 
@@ -121,10 +124,7 @@ def _csv(path: Path) -> "pl.DataFrame":
     """
     import polars as pl
 
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        if file.read(1) not in b"\r\n":
-            raise _DamagedError("its last line does not end with a newline")
+    _require_whole(path)
     with path.open(encoding="utf-8-sig", newline="") as text:
         header = next(csv.reader(text), [])
     twice = sorted({name for name in header if header.count(name) > 1})

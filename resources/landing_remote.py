@@ -3,16 +3,30 @@
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from resources.protocols import LandedFile, ResourceError
 
 # What object stores say of an object's content, by fsspec's implementations.
 _CONTENT = ("ETag", "etag", "md5Hash", "content_md5", "checksum")
+_CHANGED = ("mtime", "LastModified", "last_modified", "updated", "created")
 _BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as a listing shows it."""
+
+    fingerprint: str  # by what the store says of its content; empty where it says nothing
+    signed: tuple[Any, ...]  # what differs between two states of it
+    modified: float | None  # in seconds since 1970, where the store says it
+    open: Callable[[], BinaryIO]
+    content: Callable[[], str]  # the fingerprint by its bytes
 
 
 def is_remote(template: str) -> bool:
@@ -25,9 +39,7 @@ def find(template: str, partition: str | None) -> LandedFile:
     uri = template.replace("{partition}", partition or "")
     system, path = _system(uri)
     try:
-        said = system.info(path)
-        content = next((said[name] for name in _CONTENT if said.get(name)), None)
-        fingerprint = _hash(system, path) if content is None else _digest(f"{content} {said.get('size')}")
+        fingerprint = _told(system.info(path)) or _hash(system, path)
     except FileNotFoundError:
         raise ResourceError(
             f"{uri} has not landed; let the upstream system deliver it, or correct source.files"
@@ -39,13 +51,45 @@ def find(template: str, partition: str | None) -> LandedFile:
 
 def partitions(template: str) -> list[str]:
     """The partition keys whose objects are there, sorted."""
+    return sorted(key for key, _ in listing(template) if key is not None)
+
+
+def listing(template: str) -> list[tuple[str | None, Listed]]:
+    """Every object that a template names, by partition key, from one listing; raises ResourceError."""
     system, path = _system(template)
-    pattern = re.compile(re.escape(path).replace(r"\{partition\}", "(?P<key>[^/.][^/]*)", 1))
+    pattern = re.compile(re.escape(path).replace(r"\{partition\}", "(?P<key>[^/._][^/]*)", 1))
     try:
-        found = [pattern.fullmatch(one) for one in system.glob(path.replace("{partition}", "*"))]
+        system.invalidate_cache()  # a process that lives long would see what was there before
+        found = system.glob(path.replace("{partition}", "*"), detail=True)
+    except FileNotFoundError:
+        return []
     except Exception as error:
         raise _unreachable(template, error) from error
-    return sorted(match["key"] for match in found if match)
+    matched = [(pattern.fullmatch(name), name) for name in found]
+    return [
+        (match.groupdict().get("key"), _listed(system, name, found[name])) for match, name in matched if match
+    ]
+
+
+def _listed(system: Any, path: str, said: dict[str, Any]) -> Listed:
+    changed = next((said[name] for name in _CHANGED if said.get(name) is not None), None)
+    return Listed(
+        fingerprint=_told(said),
+        signed=(said.get("size"), str(changed), said.get("ino")),
+        modified=changed.timestamp() if isinstance(changed, datetime) else _number(changed),
+        open=lambda: system.open(path, "rb"),
+        content=lambda: _hash(system, path),
+    )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _told(said: dict[str, Any]) -> str:
+    """The fingerprint by what the store says of an object; empty where it says nothing of its content."""
+    content = next((said[name] for name in _CONTENT if said.get(name)), None)
+    return "" if content is None else _digest(f"{content} {said.get('size')}")
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from resources.alert import Alerts as Alerts
 from resources.alert import Severity as Severity
 from resources.alert import StandingAlert as StandingAlert
 from resources.alert import Telling as Telling
+from resources.arrival import Arrived as Arrived
+from resources.arrival import Unfinished as Unfinished
 from resources.inbox import Delivery as Delivery
 from resources.inbox import Inbox as Inbox
 from resources.repository import Commit as Commit
@@ -120,6 +122,14 @@ class Landing(Protocol):
         ...
 
 
+class Arrivals(Landing, Protocol):
+    """A landing folder of whole files only: `partitions` leaves out what is still being written."""
+
+    def look(self, template: str, *, fresh: bool = False) -> Arrived:
+        """What is there. Object storage is listed once a minute, unless `fresh`. Raises ResourceError."""
+        ...
+
+
 class Warehouse(Protocol):
     """Databases that are read by query."""
 
@@ -128,6 +138,13 @@ class Warehouse(Protocol):
 
         `url_env` is the environment variable with the database's URL. Raises ResourceError, without the
         password, when it is not set, the query fails, or there are no records.
+        """
+        ...
+
+    def marks(self, sql: str, url_env: str, *, max_age_s: float = 60.0) -> dict[str | None, str]:
+        """What the query says of each partition: column `partition` -> hash of the other columns.
+
+        An answer that is no older than `max_age_s` is given again. Raises ResourceError.
         """
         ...
 

@@ -34,8 +34,10 @@ def deliver(lane: DataLane, partition: str | None, landing: Landing, warehouse: 
     start, end = bounds(lane, partition)
     if source.sql:
         asked = {"partition": partition, "start": start, "end": end}
+        # Before the records: what changes while they are read is then seen as changed since.
+        mark = _mark(lane, partition, warehouse) if source.watermark else None
         frame = warehouse.query(source.sql, source.url_env, asked)
-        return Delivery(frame, "query", None, {"query": source.sql})
+        return Delivery(frame, "watermark" if mark else "query", mark, {"query": source.sql})
     function = load_function(*read_reference(lane.folder, source.python or ""))
     return Delivery(_called(function, lane, partition, start, end), "python", None, {"read by": source.named})
 
@@ -46,6 +48,18 @@ def bounds(lane: DataLane, partition: str | None) -> tuple[datetime | None, date
     if partition is None or kind in {"none", "dynamic"}:
         return None, None
     return start_of(kind, partition), end_of(kind, partition)
+
+
+def _mark(lane: DataLane, partition: str | None, warehouse: Warehouse) -> str:
+    source = lane.dataset.source
+    marks = warehouse.marks(source.watermark, source.url_env, max_age_s=0)
+    if partition not in marks:
+        named = ", ".join(sorted(str(key) for key in marks)[-3:]) or "none"
+        raise ResourceError(
+            f"source.watermark of {lane.dataset.name} does not name the partition {partition} "
+            f"(it names {named}): its column 'partition' is written as Dagster writes the keys"
+        )
+    return marks[partition]
 
 
 def _called(

@@ -21,6 +21,7 @@ def automation() -> "dg.Definitions":
     from mlcicd_assets.automation.retention import retention_job, retention_schedule
     from mlcicd_assets.automation.rollouts import rollback_job, rollouts_sensor
     from mlcicd_assets.automation.stale_sensor import stale_sensor
+    from mlcicd_assets.automation.triggers.data_trigger import data_trigger
     from mlcicd_assets.automation.triggers.git_trigger import git_trigger
 
     retention, rollback = retention_job(), rollback_job()
@@ -33,6 +34,7 @@ def automation() -> "dg.Definitions":
             rollouts_sensor(),
             stale_sensor(),
             git_trigger(),
+            data_trigger(),
             requests_sensor(),
             rollbacks_sensor(rollback),
         ],

@@ -42,6 +42,9 @@ class DatasetShape:
     stages: tuple[str, ...]
     references: tuple[str, ...]  # datasets that validated_data compares with
     lookups: tuple[str, ...]  # datasets that features join
+    # For sql: the query that tells of each partition whether it changed, and where it is asked.
+    watermark: str = ""
+    url_env: str = ""
 
     @classmethod
     def parse(cls, text: Mapping[str, Any]) -> "DatasetShape":
@@ -70,7 +73,7 @@ class Blueprint:
     def of(cls, catalogue: "Catalogue") -> "Blueprint":
         """From the declarations and code as they stand; raises FingerprintError."""
         return cls(
-            {name: _shape(lane) for name, lane in catalogue.datasets.items()},
+            {name: shape_of(lane) for name, lane in catalogue.datasets.items()},
             {name: lane.data.dataset.name for name, lane in catalogue.models.items()},
             current_codes(catalogue),
             {name: retraining(lane.model) for name, lane in catalogue.models.items()},
@@ -108,7 +111,8 @@ def _stages(lane: "DataLane") -> tuple[str, ...]:
     return DATA_STAGES if lane.dataset.features else DATA_STAGES[:2]
 
 
-def _shape(lane: "DataLane") -> DatasetShape:
+def shape_of(lane: "DataLane") -> DatasetShape:
+    """What of a dataset's declaration decides on its partitions."""
     dataset = lane.dataset
     return DatasetShape(
         name=dataset.name,
@@ -119,6 +123,8 @@ def _shape(lane: "DataLane") -> DatasetShape:
         stages=_stages(lane),
         references=tuple(sorted({target.split(".")[0] for target in dataset.references.values()})),
         lookups=tuple(dataset.lookups),
+        watermark=getattr(dataset.source, "watermark", ""),
+        url_env=getattr(dataset.source, "url_env", ""),
     )
 
 

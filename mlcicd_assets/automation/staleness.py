@@ -11,6 +11,7 @@ from typing import Literal
 
 from mlcicd_assets.automation.blueprint import DATA_STAGES, MODEL_STAGES, Blueprint, DatasetShape
 from mlcicd_assets.automation.changes import code_change, shortened
+from mlcicd_assets.automation.landed import ASKED, LANDED_INPUTS
 from mlcicd_assets.codebase.areas import ASSET, CodeShape, area_contents
 from mlcicd_assets.codebase.standing import Standing, standings
 from resources.protocols import Materialization
@@ -188,8 +189,9 @@ class _Assessment:
     def _content(self, record: Materialization, name: str) -> str | None:
         """An input's content now; None where it is gone, which changes nothing that was made of it."""
         owner = record.asset.split("/")[0]
-        if name.split(":")[0] == "file":
-            return self.landed.get(owner, {}).get(record.partition)
+        if name.split(":")[0] in LANDED_INPUTS:
+            found = self.landed.get(owner, {}).get(record.partition)
+            return None if found == ASKED else found
         if name == "champion":
             champion = self.champions.get(owner, "none")
             # The candidate that became champion was judged: it is not compared with itself.

@@ -38,6 +38,10 @@ class Source(Declaration):
     )
     sql: str = Field(default="", description="A query; :partition, :start and :end are the partition's.")
     url_env: str = Field(default="", description="For sql: the environment variable with the database's URL.")
+    watermark: str = Field(
+        default="",
+        description="For sql: a query that gives each partition, and what changes when its records do.",
+    )
     python: Reference | None = Field(
         default=None, description="A function (partition, start, end) -> polars frame: 'dataset.py:read'."
     )
@@ -60,6 +64,8 @@ class Source(Declaration):
             )
         if bool(self.sql) != bool(self.url_env):
             raise ValueError("sql comes with url_env, the environment variable with the database's URL")
+        if self.watermark and not self.sql:
+            raise ValueError("'watermark' is of a sql source: of files their content tells")
         return self
 
     @property

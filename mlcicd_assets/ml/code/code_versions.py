@@ -37,6 +37,8 @@ _DATA_FIELDS = {
         *_CHECKS,
     },
 }
+# It says when to look, not what comes.
+_NOT_MADE_OF = {"source": {"watermark"}}
 _MODEL_FIELDS = {
     "trained_model": {
         "dataset",
@@ -99,7 +101,7 @@ ENTRIES = {
 
 def data_code(lane: DataLane, stage: str) -> AssetCode:
     """The code of a dataset's stage; raises FingerprintError."""
-    declared = lane.dataset.model_dump(mode="json", include=_DATA_FIELDS[stage])
+    declared = lane.dataset.model_dump(mode="json", include=_DATA_FIELDS[stage], exclude=_NOT_MADE_OF)
     dataset = lane.dataset
     named = {
         "raw_data": getattr(dataset.source, "python", None),
