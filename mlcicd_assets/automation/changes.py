@@ -12,14 +12,20 @@ def code_change(record: Materialization, code: AssetCode, version: str) -> str:
     """What is different from the code that a record was made by; empty when nothing is."""
     if record.code == version:
         return ""
-    parameters = _listed(_parameters(record.parameters, code.parameters)) if record.parameters else ""
-    parts = _listed(_parts(record.parts, code.parts)) if record.parts else ""
+    # None in a record from before they were kept.
+    before = AssetCode(record.parts or code.parts, record.parameters or code.parameters)
+    return difference(before, code) or f"code changed: {shortened(record.code)} → {shortened(version)}"
+
+
+def difference(before: AssetCode, now: AssetCode) -> str:
+    """What is not as it was: parameters with their values, then code by name; empty when all is the same."""
+    parameters = _listed(_parameters(before.parameters, now.parameters))
+    parts = _listed(_parts(before.parts, now.parts))
     told = [
         *([f"parameter changed: {parameters}"] if parameters else []),
         *([f"code changed: {parts}"] if parts else []),
     ]
-    # A record from before parts were kept.
-    return "; ".join(told) or f"code changed: {shortened(record.code)} → {shortened(version)}"
+    return "; ".join(told)
 
 
 def shortened(content: str) -> str:
@@ -46,3 +52,14 @@ def _listed(changes: Iterable[str]) -> str:
     found = list(changes)
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     return ", ".join(found[:_NAMED]) + more
+
+
+def changed_assets(before: Mapping[str, AssetCode], now: Mapping[str, AssetCode]) -> dict[str, str]:
+    """Asset -> what is different of its code and declared values; assets that are gone come last."""
+    found = {}
+    for asset, code in now.items():
+        if asset not in before:
+            found[asset] = "new"
+        elif told := difference(before[asset], code):
+            found[asset] = told
+    return found | {asset: "no longer declared" for asset in before if asset not in now}

@@ -30,6 +30,8 @@ from mlcicd_assets.cli import (
     status,
     verify,
 )
+from mlcicd_assets.cli.ci.command import ci
+from mlcicd_assets.cli.report.command import report
 
 REFUSED = 1
 UNUSABLE = 2
@@ -110,6 +112,8 @@ def _options(
 
 app.command("status")(status.status)
 app.command("stale")(stale.stale)
+app.command("report")(report)
+app.command("ci")(ci)
 app.command("backtest")(backtest.backtest)
 app.command("impact")(impact.impact)
 app.command("predict")(predict.predict)

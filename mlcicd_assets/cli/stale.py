@@ -61,7 +61,7 @@ def as_value(status: "Status") -> dict[str, Any]:
 
 def told(statuses: Sequence["Status"]) -> Iterator[str]:
     """One line for each reason, over as many partitions as follow each other with it; then the sum."""
-    for group in _groups([status for status in statuses if status.state != "fresh"]):
+    for group in groups([status for status in statuses if status.state != "fresh"]):
         first, last = group[0], group[-1]
         name = first.name if first is last else f"{first.name}...{last.partition}"
         cost = _cost(group) if first.state == "stale" else ""
@@ -80,7 +80,8 @@ def told(statuses: Sequence["Status"]) -> Iterator[str]:
     )
 
 
-def _groups(statuses: Sequence["Status"]) -> Iterator[list["Status"]]:
+def groups(statuses: Sequence["Status"]) -> Iterator[list["Status"]]:
+    """Those that follow each other with the same asset, state and reason."""
     group: list[Status] = []
     for status in statuses:
         alike = group and (group[-1].asset, group[-1].state, group[-1].reason) == (

@@ -1,0 +1,1 @@
+"""`mlcicd ci`: what runs for a change, in two tiers."""

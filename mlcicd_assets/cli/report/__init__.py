@@ -1,0 +1,1 @@
+"""`mlcicd report`: what a change means, as a comment on its pull request, a page, or JSON."""
