@@ -14,6 +14,7 @@ def automation() -> "dg.Definitions":
     from mlcicd_assets.automation.alerts.sensor import alerts_asset, alerts_sensor
     from mlcicd_assets.automation.approvals import approvals_sensor, decision_job
     from mlcicd_assets.automation.backtests import backtest_job
+    from mlcicd_assets.automation.monitoring import monitoring_sensor
     from mlcicd_assets.automation.reproduction import reproduce_job
     from mlcicd_assets.automation.requests.rollbacks import rollbacks_sensor
     from mlcicd_assets.automation.requests.sensor import requests_sensor
@@ -33,6 +34,7 @@ def automation() -> "dg.Definitions":
             approvals_sensor(),
             rollouts_sensor(),
             stale_sensor(),
+            monitoring_sensor(),
             git_trigger(),
             data_trigger(),
             requests_sensor(),

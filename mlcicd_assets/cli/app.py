@@ -18,6 +18,7 @@ from mlcicd_assets.cli import (
     init,
     keys,
     land,
+    monitor,
     predict,
     register,
     repair,
@@ -116,6 +117,7 @@ app.command("report")(report)
 app.command("ci")(ci)
 app.command("backtest")(backtest.backtest)
 app.command("impact")(impact.impact)
+app.command("monitor")(monitor.monitor)
 app.command("predict")(predict.predict)
 app.command("verify")(verify.verify)
 app.command("reproduce")(reproduce.reproduce)

@@ -18,6 +18,7 @@ from mlcicd_assets.checks.freshness import champion_fresh
 from mlcicd_assets.checks.leakage import holdout_unseen
 from mlcicd_assets.checks.lifecycle import aliases_follow_ledger, released_without_override
 from mlcicd_assets.checks.model import model_gates
+from mlcicd_assets.checks.monitoring import monitoring_healthy
 from mlcicd_assets.checks.production import serves_champion
 from mlcicd_assets.checks.staging import staging_tests
 from mlcicd_assets.components.dataset import folder_of
@@ -71,6 +72,7 @@ def model_definitions(lane: ModelLane) -> dg.Definitions:
             serves_champion(lane),
             aliases_follow_ledger(lane),
             released_without_override(lane),
+            monitoring_healthy(lane),
         ],
         schedules=[*reproduce_schedules(lane), *retrain_schedules(lane)],
     )
