@@ -40,3 +40,22 @@ class Clone:
         self.git("add", "-A")
         self.git("commit", "-q", "--allow-empty", "-m", message)
         return self.git("rev-parse", "HEAD")
+
+
+@dataclass
+class CheckedOut:
+    """As much of a repository as tells what is checked out: a line of commits up to `head`."""
+
+    line: tuple[str, ...]
+    head: str | None
+    asked: int = 0
+
+    def contains(self, commit: str) -> bool:
+        """Whether it is `head` or before it."""
+        self.asked += 1
+        known = self.head in self.line and commit in self.line
+        return known and self.line.index(commit) <= self.line.index(str(self.head))
+
+    def checkout(self) -> str | None:
+        """The head."""
+        return self.head

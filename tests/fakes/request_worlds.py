@@ -129,6 +129,8 @@ class World:
         return {
             "requests": self.requests,
             "known_landing": _Landed(self),
+            "warehouse": object(),
+            "repository": object(),
             "records": _Records(self),
             "ledger": MemoryLedger(),
             "alerts": MemoryAlerts(),

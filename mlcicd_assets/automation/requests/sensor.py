@@ -27,8 +27,20 @@ from mlcicd_assets.automation.requests.shown import observations
 from mlcicd_assets.automation.requests.situation import Ask, Decision, Situation
 from mlcicd_assets.automation.staleness import Status, assess
 from mlcicd_assets.automation.switch import default_status
+from mlcicd_assets.automation.triggers.checkout import waiting_for_checkout
 from mlcicd_assets.ml.budget import Spending
-from resources.protocols import Alerts, Git, KeptRequest, Landing, Ledger, Materialization, Records, Requests
+from resources.protocols import (
+    Alerts,
+    Git,
+    KeptRequest,
+    Landing,
+    Ledger,
+    Materialization,
+    Records,
+    Repository,
+    Requests,
+    Warehouse,
+)
 
 NAME = "requests"
 PLAN = "mlcicd/plan"
@@ -58,6 +70,8 @@ class Dispatcher:
     blueprint: Blueprint  # what of it the code location has loaded
     requests: Requests
     landing: Landing
+    warehouse: Warehouse
+    repository: Repository
     records: Records
     ledger: Ledger
     git: Git
@@ -95,17 +109,21 @@ class Dispatcher:
         return decision, asks
 
     def _answerable(self) -> list[KeptRequest]:
-        """Those that wait; not a rollback, nor what can only run once the code location is loaded anew."""
+        """Those that can run now: not a rollback, and nothing whose code is not here or not loaded."""
         found: list[KeptRequest] = []
-        unloaded: list[KeptRequest] = []
-        for kept in self.requests.pending():
+        waiting: dict[str, list[int]] = {}
+        pending = [one for one in self.requests.pending() if one.request.cause != "rollback"]
+        away = waiting_for_checkout(pending, self.repository)
+        for kept in pending:
             scope = kept.request.scope
             known_later = unknown(scope, self.blueprint) and not unknown(scope, self.declared)
-            if kept.request.cause != "rollback":
-                (unloaded if known_later else found).append(kept)
-        told = [one.id for one in unloaded if one.answer != _UNLOADED]
-        if told:
-            self.requests.change(told, expected="pending", new="pending", answer=_UNLOADED)
+            why = away.get(kept.id) or (_UNLOADED if known_later else "")
+            if not why:
+                found.append(kept)
+            elif kept.answer != why:
+                waiting.setdefault(why, []).append(kept.id)
+        for why, ids in waiting.items():
+            self.requests.change(ids, expected="pending", new="pending", answer=why)
         return found
 
     @cached_property
@@ -122,7 +140,8 @@ class Dispatcher:
         return self.requests.last_dispatched()
 
     def _assess(self) -> list[Status]:
-        landed = landed_files(self.blueprint, self.landing, self.now.astimezone(UTC).replace(tzinfo=None))
+        now = self.now.astimezone(UTC).replace(tzinfo=None)
+        landed = landed_files(self.blueprint, self.landing, now, self.warehouse)
         champions = champion_digests(self.ledger, self.blueprint.models)
         files = (self.git.files(),) if getattr(self.blueprint, "code", None) else ()
         return assess(self.blueprint, self._made, landed, champions, *files)
@@ -178,6 +197,8 @@ def requests_sensor(
         context: dg.SensorEvaluationContext,
         requests: dg.ResourceParam[Requests],
         known_landing: dg.ResourceParam[Landing],
+        warehouse: dg.ResourceParam[Warehouse],
+        repository: dg.ResourceParam[Repository],
         records: dg.ResourceParam[Records],
         ledger: dg.ResourceParam[Ledger],
         git: dg.ResourceParam[Git],
@@ -188,7 +209,18 @@ def requests_sensor(
         declared = blueprint(context.instance)
         known = loaded(declared, context.repository_def)
         dispatcher = Dispatcher(
-            context.instance, declared, known, requests, known_landing, records, ledger, git, alerts, clock()
+            context.instance,
+            declared,
+            known,
+            requests,
+            known_landing,
+            warehouse,
+            repository,
+            records,
+            ledger,
+            git,
+            alerts,
+            clock(),
         )
         decision, asks = dispatcher.tick()
         return dg.SensorResult(
