@@ -186,6 +186,13 @@ class WatchedRepository:
         """Whether what is checked out has a commit in its history."""
         return self._chosen.contains(commit)
 
+    def working_tree(self) -> GitCommand:
+        """Git in the project's folder, with the credential of the environment."""
+        chosen = self._chosen
+        if isinstance(chosen, MirroredRepository):
+            return GitCommand(self.project, chosen.address, chosen.credential, chosen.seconds)
+        return GitCommand(self.project)
+
     @cached_property
     def _chosen(self) -> Repository:
         url = self.environment.get("MLCICD_GIT_URL", "").strip()

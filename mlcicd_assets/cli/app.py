@@ -20,6 +20,7 @@ from mlcicd_assets.cli import (
     land,
     monitor,
     predict,
+    pull,
     register,
     repair,
     reproduce,
@@ -137,6 +138,7 @@ app.command("pin")(retention.pin)
 app.command("unpin")(retention.unpin)
 app.add_typer(serve.app, name="serve")
 app.add_typer(hooks.app, name="hooks")
+app.command("pull")(pull.pull)
 app.command("land")(land.land)
 app.command("register")(register.register)
 app.command("doctor")(doctor.doctor)
