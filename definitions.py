@@ -6,11 +6,14 @@ import dagster as dg
 
 from mlcicd_assets.automation import automation
 from resources import build_resources
+from resources.redaction_guard import guard_dagster, guard_process
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Declarations, automation and resources; one process per run, since steps share what they load."""
+    guard_process()
+    guard_dagster()
     return dg.Definitions.merge(
         declared(Path(__file__).parent),
         automation(),

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from resources.protocols import Approver, ResourceError
+from resources.redaction import know
 
 
 class ApproverFolder:
@@ -47,7 +48,7 @@ class ApproverFolder:
             return None
         if stat.S_IMODE(file.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
             raise ResourceError(f"{file} is open to others. Run: chmod 600 {file}")
-        return file.read_bytes()
+        return know(file.read_text()).encode()
 
     def new(self, name: str, teams: Sequence[str] = ()) -> Approver:
         """Make a key pair for a person and trust it; refuses (ResourceError) a name that has one."""

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from resources.approver_keys import ApproverFolder
 from resources.protocols import Approver, ResourceError
+from resources.redaction import know
 
 _END = b"-----END PUBLIC KEY-----"
 
@@ -218,7 +219,9 @@ def _verifying_key(block: bytes, path: Path) -> Ed25519PublicKey:
 
 
 def _private_pem(key: Ed25519PrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    know(pem.decode())
+    return pem
 
 
 def _public_pem(key: Ed25519PublicKey) -> bytes:

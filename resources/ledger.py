@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection, Engine, make_url
 
 from resources.ledger_schema import GENESIS, entries, install, pointers
 from resources.protocols import Conflict, Entry, ResourceError
+from resources.redaction import redact, redact_value
 
 _BUSY_SECONDS = 30
 _SHOWN = 80  # characters of a pointer's value in an error
@@ -210,11 +211,11 @@ def _line(
         "action": action,
         "model": model,
         "actor": actor,
-        "reason": reason,
+        "reason": redact(reason),
         "version": version,
         "digest": digest,
         # What is hashed is what comes back: tuples become lists, keys become text.
-        "details": json.loads(_canonical(details or {})),
+        "details": redact_value(json.loads(_canonical(details or {}))),
     }
 
 

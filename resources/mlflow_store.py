@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from resources.mlflow_redaction import guard_mlflow
 from resources.protocols import ResourceError
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def _connect(uri: str) -> "MlflowClient":
 
     # MLflow sets its own log level when it is first imported.
     quieten()
+    guard_mlflow()
     database = _sqlite_file(uri)
     if database is None:
         return MlflowClient(uri, uri)

@@ -20,6 +20,7 @@ from resources.arrival import Arrived as Arrived
 from resources.arrival import Unfinished as Unfinished
 from resources.inbox import Delivery as Delivery
 from resources.inbox import Inbox as Inbox
+from resources.redaction import redact
 from resources.repository import Commit as Commit
 from resources.repository import Movement as Movement
 from resources.repository import Repository as Repository
@@ -41,7 +42,13 @@ Environment = Literal["staging", "production"]
 
 
 class ResourceError(RuntimeError):
-    """Something outside the pipeline refused or failed; the message names the place and the remedy."""
+    """Something outside the pipeline refused or failed; the message names the place and the remedy.
+
+    What a library says in it may hold a password: it is redacted here, before anybody can log or keep it.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(redact(one) if isinstance(one, str) else one for one in args))
 
 
 # -- data -----------------------------------------------------------------------------------------------

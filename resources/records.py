@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from resources.protocols import Materialization, ResourceError
+from resources.redaction import redact
 
 TABLE = "materializations"
 # Columns that hold a mapping as JSON; the others are what they are.
@@ -48,6 +49,7 @@ class SqlRecords:
         row = {name: getattr(record, name) for name in COLUMNS}
         row |= {name: json.dumps(dict(row[name]), sort_keys=True) for name in _MAPPINGS}
         row["partition"] = record.partition or ""
+        row["failure"] = redact(record.failure)
         try:
             self._store.replace(row)
         except self._failures as error:

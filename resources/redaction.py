@@ -10,50 +10,60 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 MASK = "***"
-_SHORTEST = 6  # what is shorter is no secret worth the text that it would mangle
-_SECRET_NAME = re.compile(
-    r"PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|CREDENTIAL|WEBHOOK|PRIVATE|(?:^|_)(?:KEY|PASS|PWD|DSN|PAT)(?:_|$)|APIKEY"
+_SHORTEST = 8  # what is shorter is no secret worth the text that it would mangle
+# Passwords of examples: masking them would mangle ordinary words, and protect nothing.
+_WORDS = frozenset(
+    {"postgres", "postgresql", "password", "passw0rd", "changeme", "username", "minioadmin", "mlcicd-assets"}
+    | {"production", "staging"}
 )
-_PLAIN_NAME = re.compile(r"_(?:FILE|PATH|DIR|FOLDER|ID|HEADER|NAME)$")  # says where a secret is, not what
+_SECRET_NAME = re.compile(
+    r"PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|CREDENTIAL|WEBHOOK|PRIVATE|APIKEY|(?:^|_)(?:KEY|PASS|PWD|DSN|PAT)(?:_|$)"
+)
+# Says where a secret is, or whose, not what.
+_PLAIN_NAME = re.compile(r"_(?:FILE|PATH|DIR|FOLDER|ID|HEADER|NAME|USER|LIMIT|BUDGET)$")
+_PATH_PART = 12
 _KEY_LINE = 20  # characters from which a line of a PEM key is a secret of its own
 
-_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@'\"<>\\]+@"), rf"\1{MASK}@"),
+# Telling wherever they stand, in pages and programs as well.
+_STRONG: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\b([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@:'\"<>\\]*:[^\s/@'\"<>\\]+@"), rf"\1{MASK}@"),
+    (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), MASK),
+    (re.compile(r"\bgh[pousr]_[A-Za-z0-9]{20,}\b|\bgithub_pat_\w{20,}\b|\bglpat-[\w-]{16,}"), MASK),
+    (re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{8,}"), MASK),
+    (re.compile(r"(https://hooks\.slack(?:-gov)?\.com/)[\w/+-]+"), rf"\1{MASK}"),
+    (
+        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S),
+        MASK,
+    ),
+)
+_HINTS = ("://", "AKIA", "ASIA", "gh", "glpat", "xox", "-----BEGIN")
+# Telling in a message; in a page they would mangle programs.
+_QUOTES = r"['\"\\]*"
+_LOOSE: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\b([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@'\"<>\\]+@"), rf"\1{MASK}@"),
     (
         re.compile(
-            r"(?i)\b((?:proxy-)?authorization['\"\\]*\s*[:=]\s*['\"\\]*(?:(?:basic|bearer|token|digest)\s+)?)[^\s'\",;\\]+"
+            rf"(?i)\b((?:proxy-)?authorization{_QUOTES}\s*[:=]\s*{_QUOTES}(?:(?:basic|bearer|token|digest)\s+)?)"
+            r"(?!\*\*\*|(?:basic|bearer|token|digest)\s)[^\s'\",;\\]+"
         ),
         rf"\1{MASK}",
     ),
     (re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/-]{12,}=*"), rf"\1{MASK}"),
     (
         re.compile(
-            r"(?i)((?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key)['\"\\]*\s*[=:]\s*['\"\\]*)(?!\*\*\*)[^\s'\"&,;\\<>(){}\[\]]{6,}"
+            rf"(?i)((?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key){_QUOTES}\s*[=:]\s*{_QUOTES})"
+            r"(?!\*\*\*)[^\s'\"&,;\\<>(){}\[\]]{6,}"
         ),
         rf"\1{MASK}",
     ),
-    (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), MASK),
-    (
-        re.compile(
-            r"\bgh[pousr]_[A-Za-z0-9]{20,}\b|\bgithub_pat_[A-Za-z0-9_]{20,}\b|\bglpat-[A-Za-z0-9_-]{16,}"
-        ),
-        MASK,
-    ),
-    (re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{8,}"), MASK),
-    (re.compile(r"(https://hooks\.slack(?:-gov)?\.com/)[A-Za-z0-9_/+-]+"), rf"\1{MASK}"),
-    (
-        re.compile(
-            r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
-        ),
-        MASK,
-    ),
 )
-# Patterns are tried only where one of these stands: most texts hold none of them.
-_HINTS = ("://", "AKIA", "ASIA", "gh", "glpat", "xox", "-----BEGIN")
-_WORDS = re.compile(r"(?i)authorization|bearer|password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key")
+_LOOSE_HINT = re.compile(
+    r"(?i)://|authorization|bearer|password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key"
+)
 
 _read: set[str] = set()
 
@@ -65,21 +75,38 @@ def know(value: str) -> str:
 
 
 def redact(text: str) -> str:
-    """The text without secrets."""
-    if not text:
-        return text
-    found = _matcher(frozenset(_read | environment_secrets(os.environ)))
-    if found is not None:
-        text = found.sub(MASK, text)
-    if any(hint in text for hint in _HINTS) or _WORDS.search(text):
-        for pattern, instead in _PATTERNS:
+    """A message without secrets."""
+    text = redact_page(text)
+    if text and _LOOSE_HINT.search(text):
+        for pattern, instead in _LOOSE:
             text = pattern.sub(instead, text)
     return text
 
 
-def holds_secret(text: str) -> bool:
-    """Whether redacting would change it."""
-    return redact(text) != text
+def redact_page(text: str) -> str:
+    """A page, a file or a program's text without secrets; what only looks like one in a message stays."""
+    text = redact_known(text)
+    if any(hint in text for hint in _HINTS):
+        for pattern, instead in _STRONG:
+            text = pattern.sub(instead, text)
+    return text
+
+
+def redact_known(text: str) -> str:
+    """A text without the secrets whose values are known."""
+    found = _matcher(frozenset(_read | environment_secrets(os.environ))) if text else None
+    return found.sub(MASK, text) if found is not None else text
+
+
+def redact_value(value: Any) -> Any:
+    """JSON values with every text redacted; names stay."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {name: redact_value(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(redact_value(one) for one in value) if type(value) in (list, tuple) else value
+    return value
 
 
 def environment_secrets(environment: Mapping[str, str]) -> frozenset[str]:
@@ -93,31 +120,30 @@ def environment_secrets(environment: Mapping[str, str]) -> frozenset[str]:
 
 @lru_cache(maxsize=4096)
 def _secrets_of(name: str, value: str) -> frozenset[str]:
-    if "://" in value:
-        secret = frozenset(_url_secrets(value))
-        if not re.search(r"WEBHOOK|SECRET|TOKEN", name.upper()):
-            return secret
-    if "PRIVATE KEY-----" in value or (
-        _SECRET_NAME.search(name.upper()) and not _PLAIN_NAME.search(name.upper())
-    ):
+    named = _SECRET_NAME.search(name.upper()) and not _PLAIN_NAME.search(name.upper())
+    if "PRIVATE KEY-----" in value or (named and not value.isdigit()):
         return frozenset(_parts(value))
-    return frozenset()
+    return frozenset(_of_url(value)) if "://" in value else frozenset()
 
 
-def _url_secrets(url: str) -> Iterator[str]:
+def _of_url(url: str) -> Iterator[str]:
     try:
-        password = urlsplit(url).password
+        parts = urlsplit(url)
+        password = parts.password
     except ValueError:  # no URL after all
         return
-    if password:
+    if password and password != parts.username:
         yield from _parts(password)
         yield from _parts(unquote(password))
 
 
 def _parts(value: str) -> Iterator[str]:
     value = value.strip()
-    if len(value) >= _SHORTEST:
+    if len(value) >= _SHORTEST and value.lower() not in _WORDS:
         yield value
+    if "://" in value:  # of a webhook the path is the secret, and logs may show it alone
+        place = value.partition("://")[2].partition("/")[2]
+        yield from (part for part in re.split(r"[/?#&=]", place) if len(part) >= _PATH_PART)
     if "PRIVATE KEY-----" in value:
         yield from (line for line in value.splitlines() if len(line) >= _KEY_LINE and "-----" not in line)
 
@@ -132,10 +158,7 @@ def _matcher(values: frozenset[str]) -> re.Pattern[str] | None:
 
 def _forms(value: str) -> Iterator[str]:
     """As it is, and as other formats write it."""
-    yield value
-    yield json.dumps(value)[1:-1]
-    yield json.dumps(json.dumps(value)[1:-1])[1:-1]
-    yield repr(value)[1:-1]
-    yield quote(value, safe="")
-    yield quote(value)
+    once = json.dumps(value)[1:-1]
+    yield from (value, once, json.dumps(once)[1:-1], repr(value)[1:-1])
+    yield from (quote(value, safe=""), quote(value))
     yield base64.b64encode(value.encode()).decode().rstrip("=")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from resources.protocols import Page, ResourceError
+from resources.redaction import redact_page
 
 
 class ReportFolder:
@@ -20,7 +21,7 @@ class ReportFolder:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-                file.write(page)
+                file.write(redact_page(page))
             os.chmod(file.name, 0o644)  # noqa: PTH101  a page for people, made private by tempfile
             Path(file.name).replace(path)
         except OSError as error:

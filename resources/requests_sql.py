@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from resources.redaction import redact, redact_value
 from resources.request import KeptRequest, Launch, Request, RequestState
 from resources.sql_engine import SqlPlace
 
@@ -60,7 +61,7 @@ class SqlRequests:
         row = {
             "identity": identity(request),
             "scope": request.scope,
-            "request": json.dumps(asdict(request), sort_keys=True, allow_nan=False),
+            "request": json.dumps(redact_value(asdict(request)), sort_keys=True, allow_nan=False),
             "at": now,
             "state": "pending",
             "changed_at": now,
@@ -112,7 +113,7 @@ class SqlRequests:
         """Move those that are still as expected, in one transaction; raises ResourceError."""
         now = self._now()
         values = {"state": new, "changed_at": now}
-        values |= {name: value for name, value in (("run", run), ("answer", answer)) if value}
+        values |= {name: value for name, value in (("run", run), ("answer", redact(answer))) if value}
         if new == "dispatched" and expected != "dispatched":
             values["dispatched_at"] = now
         with self._place.transaction(write=True) as connection:

@@ -7,5 +7,7 @@ Each command imports what it needs when it runs, so that the help and the quick 
 def main() -> None:
     """Run the command that the arguments name; exits 0, 1 (refused) or 2 (bad usage, or the environment)."""
     from mlcicd_assets.cli.app import app
+    from resources.redaction_guard import guard_process
 
+    guard_process()
     app()
