@@ -41,6 +41,7 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     from resources.alert_settings import FileNotifier
     from resources.alerts_sql import SqlAlerts
     from resources.arrivals import WholeFiles
+    from resources.compaction import LakeArchive
     from resources.dagster_mlflow_bridge import active_run
     from resources.file_manifest import FileManifest
     from resources.git import SystemGit
@@ -50,7 +51,7 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     from resources.landing import LandingFolder, file_fingerprint
     from resources.ledger import SqlLedger
     from resources.mlflow_store import MlflowStore
-    from resources.predictions import PredictionFolder
+    from resources.predictions import PredictionFolder, RecordedPredictions
     from resources.records import SqlRecords
     from resources.registry import MlflowRegistry
     from resources.reports import ReportFolder
@@ -65,9 +66,11 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     env = os.environ if environment is None else environment
     place = home(env)
     store = MlflowStore.from_environment(env, place.mlflow)
+    lake = DeltaLake(env.get("MLCICD_LAKE_URI") or str(place.lake))
+    recorded = PredictionFolder(place.serving)
     manifest = FileManifest(place.cache / "landed.json", file_fingerprint, every=64)
     return {
-        "lake": DeltaLake(env.get("MLCICD_LAKE_URI") or str(place.lake)),
+        "lake": lake,
         "landing": LandingFolder(place.path),
         # For sensors, which ask each time: files that did not change are not read again, and those that are
         # still being written are left out.
@@ -81,7 +84,8 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
         "keys": FileKeys.from_environment(place.keys, env),
         "reports": ReportFolder(place.reports),
         "serving": LocalServing(place.serving, keys=place.keys),
-        "predictions": PredictionFolder(place.serving),
+        "predictions": RecordedPredictions(recorded, lake),
+        "prediction_archive": LakeArchive(recorded, lake),
         "traffic_history": ReadTraffic(place.serving / "traffic"),
         "git": SystemGit(PROJECT),
         "repository": WatchedRepository(env, PROJECT, place.cache / "git"),

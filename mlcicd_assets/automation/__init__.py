@@ -14,6 +14,7 @@ def automation() -> "dg.Definitions":
     from mlcicd_assets.automation.alerts.sensor import alerts_asset, alerts_sensor
     from mlcicd_assets.automation.approvals import approvals_sensor, decision_job
     from mlcicd_assets.automation.backtests import backtest_job
+    from mlcicd_assets.automation.compaction import compact_job, compact_schedule
     from mlcicd_assets.automation.monitoring import monitoring_sensor
     from mlcicd_assets.automation.reproduction import reproduce_job
     from mlcicd_assets.automation.requests.rollbacks import rollbacks_sensor
@@ -25,10 +26,10 @@ def automation() -> "dg.Definitions":
     from mlcicd_assets.automation.triggers.data_trigger import data_trigger
     from mlcicd_assets.automation.triggers.git_trigger import git_trigger
 
-    retention, rollback = retention_job(), rollback_job()
+    retention, rollback, compact = retention_job(), rollback_job(), compact_job()
     return dg.Definitions(
         assets=[alerts_asset(), requests_asset()],
-        jobs=[backtest_job(), decision_job(), retention, reproduce_job(), rollback],
+        jobs=[backtest_job(), compact, decision_job(), retention, reproduce_job(), rollback],
         sensors=[
             alerts_sensor(),
             approvals_sensor(),
@@ -40,5 +41,5 @@ def automation() -> "dg.Definitions":
             requests_sensor(),
             rollbacks_sensor(rollback),
         ],
-        schedules=[retention_schedule(retention)],
+        schedules=[compact_schedule(compact), retention_schedule(retention)],
     )

@@ -16,8 +16,9 @@ from mlcicd_assets.ml.prediction_logging import PredictionLog as Declared
 from mlcicd_assets.ml.prediction_logging import extra_keys, recorded_columns
 from mlcicd_assets.serving import log_files
 from mlcicd_assets.serving.prediction_log import DROPPED, Entry, PredictionLog
+from resources.compaction import compact
 from resources.lake import DeltaLake
-from resources.predictions import PredictionFolder, compact
+from resources.predictions import PredictionFolder
 
 COLUMNS = ["amount", "email", "name"]
 
