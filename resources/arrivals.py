@@ -89,22 +89,23 @@ class WholeFiles:
         whole: dict[str | None, str] = {}
         waiting: dict[str | None, Unfinished] = {}
         for key in keys:
-            path = self.root / template.replace("{partition}", key or "")
-            if _TEMPORARY.search(key or "") or not path.is_file():
+            if _TEMPORARY.search(key or ""):
                 continue
+            path = self.root / template.replace("{partition}", key or "")
             try:
                 problem = self._problem_of(path)
-                if not problem:
-                    whole[key] = self.folder.fingerprint(path)
             except FileNotFoundError:
-                continue  # it went away while it was looked at
+                continue  # nothing has landed, or it went away while it was looked at
             except OSError as error:
                 problem = f"it cannot be read ({error.strerror})"
             if problem:
                 waiting[key] = self._wait(str(path), problem)
+            else:
+                whole[key] = self._whole[str(path)][1]
         return Arrived(whole, waiting)
 
     def _problem_of(self, path: Path) -> str:
+        """Why a file does not count yet; empty when its fingerprint is known."""
         name, stat = str(path), path.stat()
         signed = tuple(signature(stat))
         if self._whole.get(name, ((), ""))[0] == signed:
@@ -113,9 +114,13 @@ class WholeFiles:
             return _MOVING
         with path.open("rb") as file:
             problem = unfinished(file, path.suffix)
-        if not problem:
-            self._finish(name, signed, "")
-        return problem
+        if problem:
+            return problem
+        fingerprint = self.folder.fingerprint(path)
+        if tuple(signature(path.stat())) != signed:
+            return _MOVING
+        self._finish(name, signed, fingerprint)
+        return ""
 
     def _remote(self, template: str) -> Arrived:
         whole: dict[str | None, str] = {}

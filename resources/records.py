@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 from resources.protocols import Materialization, ResourceError
@@ -93,8 +93,14 @@ class SqlRecords:
         )
 
 
+@lru_cache(maxsize=16384)  # partitions are made by the same code, and sensors read everything each time
+def _parsed(text: str) -> Mapping[str, str]:
+    found: Mapping[str, str] = json.loads(text)
+    return found
+
+
 def _record(row: Mapping[str, Any]) -> Materialization:
     values = {**LATER, **{name: value for name, value in row.items() if value is not None}}
-    values |= {name: json.loads(values[name]) for name in _MAPPINGS}
+    values |= {name: dict(_parsed(values[name])) for name in _MAPPINGS}
     values["partition"] = values["partition"] or None
     return Materialization(**{name: values[name] for name in COLUMNS})

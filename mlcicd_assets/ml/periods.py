@@ -1,11 +1,13 @@
 """Partition keys and the spans of time that they stand for."""
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 # As Dagster writes them.
 FORMATS = {"hourly": "%Y-%m-%d-%H:%M", "daily": "%Y-%m-%d", "weekly": "%Y-%m-%d", "monthly": "%Y-%m"}
 
 
+@lru_cache(maxsize=65536)  # sensors ask for every partition each time
 def start_of(partitions: str, key: str) -> datetime:
     """The first instant of a partition; raises ValueError for a key of another kind."""
     return datetime.strptime(key, FORMATS[partitions])
