@@ -50,13 +50,15 @@ class Message:
         alert, standing = self.standing.alert, self.standing
         facts = [
             f"about {alert.subject}, owner {alert.owner or 'nobody'}",
-            f"since {standing.first}" + (f", seen {standing.count} times" if standing.count > 1 else ""),
+            f"since {standing.first[:19]} UTC"
+            + (f", seen {standing.count} times" if standing.count > 1 else ""),
             *(f"{name}: {_short(value)}" for name, value in alert.evidence.items() if value is not None),
             *([note] if (note := _NOTES.get(self.kind)) else []),
         ]
         if standing.resolved_at:
             return [
-                redact(line) for line in [*facts, f"resolved {standing.resolved_at}: {standing.resolution}"]
+                redact(line)
+                for line in [*facts, f"resolved {standing.resolved_at[:19]} UTC: {standing.resolution}"]
             ]
         if alert.command:
             facts.append(f"run: {alert.command}")

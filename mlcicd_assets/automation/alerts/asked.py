@@ -38,7 +38,7 @@ def _alert(kept: KeptRequest, owners: Mapping[str, str]) -> Alert:
             "at": kept.at,
             "by": request.by,
             "answer": kept.answer,
-            "run": kept.run,
+            "Dagster run": kept.run or None,
         },
         command="mlcicd requests",
     )

@@ -33,6 +33,7 @@ class StepSeen:
     failed: bool
     error: str = ""  # what it said
     kind: str = ""  # the error's type
+    span: Span = WHOLE
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Failing:
 
     checks: dict[str, dict[str, list[Span]]] = field(default_factory=dict)  # asset -> check -> spans
     said: dict[str, str] = field(default_factory=dict)  # "asset check" -> its last words
-    steps: dict[str, str] = field(default_factory=dict)  # step -> cause
+    steps: dict[str, list[Span]] = field(default_factory=dict)  # step -> spans
 
     def see(
         self, seen: RunSeen, owners: Mapping[str, str], refused: Refused
@@ -105,29 +106,44 @@ class Failing:
             title=f"{asset} failed {many}: {', '.join(names)}",
             subject=subject_of(asset, owners),
             owner=owners.get(named, ""),
-            evidence={**evidence, "run": run},
+            evidence={**evidence, "Dagster run": run},
             command=f"mlcicd status {named}" if _is_model(asset) else "mlcicd stale",
         )
 
     def _step(self, step: StepSeen, run: str, owners: Mapping[str, str]) -> Iterator[Alert | tuple[str, str]]:
-        cause = f"run/{step.step}"
-        if not step.failed:
-            if self.steps.pop(step.step, None):
-                yield cause, f"{step.step} succeeded in run {run}"
-            return
-        self.steps[step.step] = cause
-        yield Alert(
+        cause, known = f"run/{step.step}", step.step in self.steps
+        spans = [one for one in self.steps.get(step.step, []) if not _within(one, step.span)]
+        if step.failed:
+            self.steps[step.step] = [*spans, step.span][-_KEPT:]
+            yield self._step_alert(step, cause, run, owners)
+        elif spans:
+            self.steps[step.step] = spans
+        elif known:
+            del self.steps[step.step]
+            yield cause, f"{step.step} succeeded in run {run}"
+
+    def _step_alert(self, step: StepSeen, cause: str, run: str, owners: Mapping[str, str]) -> Alert:
+        where = " ".join(_partitions(self.steps[step.step]))
+        return Alert(
             cause=cause,
             state=step.kind,
             severity="warning",
             title=f"{step.step} failed: {step.error}",
             subject=subject_of(step.step, owners),
             owner=owners.get(step.step.partition("/")[0], ""),
-            evidence={"error": step.kind, "run": run},
-            command=f"dagster asset materialize -f definitions.py --select 'key:\"{step.step}\"'"
-            if "/" in step.step
-            else "make dev",
+            evidence={"partitions": where or None, "error": step.kind, "Dagster run": run},
+            command=_again(step),
         )
+
+
+def _again(step: StepSeen) -> str:
+    """The command that tries what failed once more."""
+    if "/" not in step.step:
+        return "mlcicd stale"
+    first, last = step.span
+    chosen = f" --partition {first}" if first == last else f" --partition-range {first}...{last}"
+    which = chosen if first else ""
+    return f"dagster asset materialize -f definitions.py --select 'key:\"{step.step}\"'{which}"
 
 
 def check_cause(asset: str) -> str:

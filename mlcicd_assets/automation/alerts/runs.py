@@ -62,11 +62,11 @@ def read_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunSeen:
     events = [entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=_TOLD)]
     known = [event for event in events if event is not None]
     checks = tuple(_checks(known, _span(run)))
-    steps = [step for event in known if (step := _step(event)) is not None]
+    steps = [step for event in known if (step := _step(event, _span(run))) is not None]
     if run.status == dg.DagsterRunStatus.FAILURE and not any(_failed(event) for event in known):
         steps.append(_outside(run, known))
     elif run.status == dg.DagsterRunStatus.SUCCESS:
-        steps.append(StepSeen(_job(run), failed=False))
+        steps.append(StepSeen(_job(run), failed=False, span=_span(run)))
     return RunSeen(run.run_id, checks, tuple(steps))
 
 
@@ -99,10 +99,10 @@ def _failed(event: Any) -> bool:
     return bool(event.event_type == DagsterEventType.STEP_FAILURE)
 
 
-def _step(event: Any) -> StepSeen | None:
+def _step(event: Any, span: Span) -> StepSeen | None:
     """A step's end; not that of a step which a failed check ended, since that is told as the check's."""
     if event.event_type == DagsterEventType.STEP_SUCCESS:
-        return StepSeen(_asset(event.step_key), failed=False)
+        return StepSeen(_asset(event.step_key), failed=False, span=span)
     if not _failed(event):
         return None
     error = event.step_failure_data.error
@@ -110,7 +110,7 @@ def _step(event: Any) -> StepSeen | None:
         return None
     root = _root(error)
     kind = root.cls_name or "failure" if root else "failure"
-    return StepSeen(_asset(event.step_key), True, _message(root), kind)
+    return StepSeen(_asset(event.step_key), True, _message(root), kind, span)
 
 
 def _outside(run: dg.DagsterRun, events: Sequence[Any]) -> StepSeen:
@@ -120,7 +120,7 @@ def _outside(run: dg.DagsterRun, events: Sequence[Any]) -> StepSeen:
     )
     data = said.job_failure_data if said is not None else None
     message = _message(_root(data.error)) if data and data.error else (said.message if said else "")
-    return StepSeen(_job(run), True, _short(message or "the run failed"), "run failed")
+    return StepSeen(_job(run), True, _short(message or "the run failed"), "run failed", _span(run))
 
 
 def _job(run: dg.DagsterRun) -> str:

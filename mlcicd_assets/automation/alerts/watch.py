@@ -149,16 +149,18 @@ def _read(text: str | None, now: datetime) -> State:
     if text is None:
         return State(RunCursor(now - _LOOK_BACK), first=True)
     kept = json.loads(text)
-    checks = {
-        asset: {check: [(first, last) for first, last in spans] for check, spans in of.items()}
-        for asset, of in kept["failing"].pop("checks").items()
-    }
+    failing = kept["failing"]
+    checks = {asset: _spans(of) for asset, of in failing["checks"].items()}
     return State(
         RunCursor(datetime.fromisoformat(kept["until"]), kept["seen"]),
-        Failing(checks=checks, **kept["failing"]),
+        Failing(checks, failing["said"], _spans(failing["steps"])),
         _moment(kept["looked"]),
         _moment(kept["awake"]),
     )
+
+
+def _spans(kept: Mapping[str, Any]) -> dict[str, list[Span]]:
+    return {name: [(first, last) for first, last in spans] for name, spans in kept.items()}
 
 
 def _write(state: State) -> str:

@@ -82,7 +82,7 @@ def test_a_message_says_what_since_when_the_evidence_and_the_command(hook: Hook)
     lines = got["text"].splitlines()
     assert lines[0] == "*CRITICAL: returns failed a blocking check: roc_auc*"
     assert "about model:returns, owner team:risk" in lines
-    assert "since 2026-11-24T12:00:00+00:00, seen 26000 times" in lines
+    assert "since 2026-11-24T12:00:00 UTC, seen 26000 times" in lines
     assert "roc_auc: 0.61 is not >= 0.7" in lines
     assert "run: mlcicd status returns" in lines
     assert "take care of it: mlcicd alerts ack gates/returns --by NAME" in lines
