@@ -30,6 +30,7 @@ from resources.request import Cause as Cause
 from resources.request import KeptRequest as KeptRequest
 from resources.request import Launch as Launch
 from resources.request import Request as Request
+from resources.request import RequestChange as RequestChange
 from resources.request import Requests as Requests
 from resources.request import RequestState as RequestState
 from resources.traffic import Traffic as Traffic

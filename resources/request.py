@@ -49,11 +49,33 @@ class KeptRequest:
         return self.launches[-1].key if self.launches else ""
 
 
+@dataclass(frozen=True)
+class RequestChange:
+    """A step of some requests: those move that are still in the expected state.
+
+    `launch` is added to their launches. With `expected_key`, only those move whose newest launch has it.
+    What is left empty stays as it is.
+    """
+
+    ids: tuple[int, ...]
+    expected: RequestState
+    new: RequestState
+    answer: str = ""
+    run: str = ""
+    launch: Launch | None = None
+    expected_key: str | None = None
+    merged: tuple[int, ...] = ()  # those that wait and are merged into the first, if it moved
+
+
 class Requests(Protocol):
     """A durable list of requests; nothing is lost by a kill and nothing is asked for twice."""
 
     def add(self, request: Request) -> bool:
         """Keep it; False when the same (scope, cause, fingerprint) was ever kept before."""
+        ...
+
+    def add_all(self, requests: Sequence[Request]) -> int:
+        """Keep several in one transaction; returns how many were new."""
         ...
 
     def pending(self) -> list[KeptRequest]:
@@ -83,9 +105,9 @@ class Requests(Protocol):
         launch: Launch | None = None,
         expected_key: str | None = None,
     ) -> list[int]:
-        """Move those that are still in the expected state, in one transaction; returns which moved.
+        """Make one change; returns which moved. As `RequestChange` has it."""
+        ...
 
-        `launch` is added to their launches. With `expected_key`, only those move whose newest launch has it.
-        What is left empty stays as it is.
-        """
+    def apply(self, changes: Sequence[RequestChange]) -> list[list[int]]:
+        """Make all changes in one transaction, in order; returns which moved by each."""
         ...

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from resources.redaction import redact, redact_value
-from resources.request import KeptRequest, Launch, Request, RequestState
+from resources.request import KeptRequest, Launch, Request, RequestChange, RequestState
 from resources.sql_engine import SqlPlace
 
 _BATCH = 500  # ids in one statement
@@ -56,29 +56,26 @@ class SqlRequests:
         return f"SqlRequests({self._place})"
 
     def add(self, request: Request) -> bool:
-        """Keep it; False when it was kept before. Raises ResourceError, and ValueError for what is no JSON."""
-        now = self._now()
-        row = {
-            "identity": identity(request),
-            "scope": request.scope,
-            "request": json.dumps(redact_value(asdict(request)), sort_keys=True, allow_nan=False),
-            "at": now,
-            "state": "pending",
-            "changed_at": now,
-            "run": "",
-            "answer": "",
-            "run_key": "",
-            "launches": "[]",
-        }
-        known = sa.select(_ROWS.c.id).where(_ROWS.c.identity == row["identity"])
+        """Keep it; False when it was kept before. Raises ResourceError, ValueError for what is no JSON."""
+        known = sa.select(_ROWS.c.id).where(_ROWS.c.identity == identity(request))
         with self._place.transaction() as connection:  # what is asked for again takes no turn of the writers
             if connection.scalar(known) is not None:
                 return False
+        return self.add_all([request]) == 1
+
+    def add_all(self, requests: Sequence[Request]) -> int:
+        """Keep several; returns how many were new. Raises ResourceError, ValueError for what is no JSON."""
+        rows = {row["identity"]: row for row in (_row(request, self._now()) for request in requests)}
+        if not rows:
+            return 0
         with self._place.transaction(write=True) as connection:
-            if connection.scalar(known) is not None:
-                return False
-            connection.execute(_ROWS.insert().values(row))
-            return True
+            for some in _batches(list(rows)):
+                query = sa.select(_ROWS.c.identity).where(_ROWS.c.identity.in_(some))
+                for known in connection.scalars(query).all():
+                    del rows[known]
+            if rows:
+                connection.execute(_ROWS.insert(), list(rows.values()))
+        return len(rows)
 
     def pending(self) -> list[KeptRequest]:
         """Those that wait, oldest first; raises ResourceError."""
@@ -110,23 +107,16 @@ class SqlRequests:
         launch: Launch | None = None,
         expected_key: str | None = None,
     ) -> list[int]:
-        """Move those that are still as expected, in one transaction; raises ResourceError."""
+        """Make one change; returns which moved. Raises ResourceError."""
+        return self.apply([RequestChange(tuple(ids), expected, new, answer, run, launch, expected_key)])[0]
+
+    def apply(self, changes: Sequence[RequestChange]) -> list[list[int]]:
+        """Make all changes in one transaction; returns which moved by each. Raises ResourceError."""
+        if not changes:
+            return []
         now = self._now()
-        values = {"state": new, "changed_at": now}
-        values |= {name: value for name, value in (("run", run), ("answer", redact(answer))) if value}
-        if new == "dispatched" and expected != "dispatched":
-            values["dispatched_at"] = now
         with self._place.transaction(write=True) as connection:
-            moved = _standing(connection, ids, expected, expected_key)
-            for some in _batches(sorted(moved)):
-                connection.execute(sa.update(_ROWS).where(_ROWS.c.id.in_(some)).values(values))
-            if launch is not None:
-                for one, launches in moved.items():
-                    kept = json.dumps([*json.loads(launches), asdict(launch)])
-                    connection.execute(
-                        sa.update(_ROWS).where(_ROWS.c.id == one).values(launches=kept, run_key=launch.key)
-                    )
-        return sorted(moved)
+            return [_changed(connection, change, now) for change in changes]
 
     def _in_state(self, state: RequestState) -> list[KeptRequest]:
         return self._read(sa.select(_ROWS).where(_ROWS.c.state == state).order_by(_ROWS.c.id))
@@ -143,6 +133,41 @@ def identity(request: Request) -> str:
     """What makes two requests the same: scope, cause and fingerprint; hex SHA-256."""
     text = json.dumps([request.scope, request.cause, request.fingerprint])
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _row(request: Request, now: str) -> dict[str, Any]:
+    return {
+        "identity": identity(request),
+        "scope": request.scope,
+        "request": json.dumps(redact_value(asdict(request)), sort_keys=True, allow_nan=False),
+        "at": now,
+        "state": "pending",
+        "changed_at": now,
+        "run": "",
+        "answer": "",
+        "run_key": "",
+        "launches": "[]",
+    }
+
+
+def _changed(connection: Connection, change: RequestChange, now: str) -> list[int]:
+    values = {"state": change.new, "changed_at": now}
+    values |= {"run": change.run} if change.run else {}
+    values |= {"answer": redact(change.answer)} if change.answer else {}
+    if change.new == "dispatched" and change.expected != "dispatched":
+        values["dispatched_at"] = now
+    moved = _standing(connection, change.ids, change.expected, change.expected_key)
+    for some in _batches(sorted(moved)):
+        connection.execute(sa.update(_ROWS).where(_ROWS.c.id.in_(some)).values(values))
+    if change.launch is not None:
+        for one, launches in moved.items():
+            kept = json.dumps([*json.loads(launches), asdict(change.launch)])
+            launched = {"launches": kept, "run_key": change.launch.key}
+            connection.execute(sa.update(_ROWS).where(_ROWS.c.id == one).values(launched))
+    if moved and change.merged:
+        into = RequestChange(change.merged, "pending", "merged", f"into request {change.ids[0]}")
+        _changed(connection, into, now)
+    return sorted(moved)
 
 
 def _standing(

@@ -11,8 +11,10 @@ def champion_digests(ledger: Ledger, models: Iterable[str]) -> dict[str, str]:
     champions = {}
     for model in models:
         version = ledger.pointer(champion_pointer(model))
+        if version is None:
+            continue
         digests = [entry.digest for entry in ledger.entries(model) if str(entry.version) == version]
         known = [digest for digest in digests if digest]
-        if version is not None and known:
+        if known:
             champions[model] = known[-1]
     return champions

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from resources.protocols import Request, Requests, ResourceError
-from resources.request import Launch
+from resources.request import Launch, RequestChange
 from resources.requests_sql import SqlRequests
 from tests.fakes.requests import MemoryRequests
 
@@ -167,6 +167,26 @@ def test_more_ids_than_a_statement_takes(requests: Requests) -> None:
         requests.add(asked(str(number)))
 
     assert requests.change(range(1, 2_000), expected="pending", new="merged") == [1, 2, 3]
+
+
+def test_changes_are_made_in_order_and_merge_only_into_what_moved(requests: Requests) -> None:
+    launch = Launch("key-1", ("m/trained_model",))
+    assert requests.add_all([asked(name) for name in "abcdaab"]) == 4
+    requests.change([3], expected="pending", new="refused")
+
+    moved = requests.apply(
+        [
+            RequestChange((1,), "pending", "dispatched", launch=launch, expected_key="", merged=(2, 3)),
+            RequestChange((3,), "pending", "dispatched", launch=launch, merged=(4,)),
+            RequestChange((1,), "dispatched", "done", "done by one run", expected_key="key-1"),
+        ]
+    )
+
+    assert moved == [[1], [], [1]]
+    assert [one.state for one in requests.history()[::-1]] == ["done", "merged", "refused", "pending"]
+    assert requests.history()[2].answer == "into request 1"
+    assert requests.apply([]) == []
+    assert requests.add_all([]) == 0
 
 
 def add_all(url: str, names: list[str]) -> list[str]:

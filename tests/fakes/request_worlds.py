@@ -95,8 +95,7 @@ class World:
 
     def tick(self, *, killed: bool = False) -> list[Ask]:
         """One tick of the dispatcher; killed: after it wrote its decision, before Dagster heard of it."""
-        for request in derived(self.requests.pending(), self.blueprint, policies(self.blueprint)):
-            self.requests.add(request)
+        self.requests.add_all([*derived(self.requests.pending(), self.blueprint, policies(self.blueprint))])
         asks = carry_out(decide(self.situation()), self.requests)
         for ask in [] if killed else asks:
             self.runs.setdefault(ask.launch.key, Run(ask.launch))  # Dagster makes one run of a key

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from resources.request import KeptRequest, Launch, Request, RequestState
+from resources.request import KeptRequest, Launch, Request, RequestChange, RequestState
 
 
 class MemoryRequests:
@@ -27,6 +27,9 @@ class MemoryRequests:
         number, now = len(self.kept) + 1, self._now()
         self.kept[number] = KeptRequest(number, replace(request, evidence=evidence), now, "pending", now)
         return True
+
+    def add_all(self, requests: Sequence[Request]) -> int:
+        return sum(self.add(request) for request in requests)
 
     def pending(self) -> list[KeptRequest]:
         return [one for one in self.kept.values() if one.state == "pending"]
@@ -67,6 +70,25 @@ class MemoryRequests:
             if new == "dispatched" and expected != "dispatched":
                 self._dispatched[kept.request.scope] = self._now()
             self.kept[one] = replace(kept, **values)
+        return moved
+
+    def apply(self, changes: Sequence[RequestChange]) -> list[list[int]]:
+        return [self._changed(change) for change in changes]
+
+    def _changed(self, change: RequestChange) -> list[int]:
+        moved = self.change(
+            change.ids,
+            expected=change.expected,
+            new=change.new,
+            run=change.run,
+            answer=change.answer,
+            launch=change.launch,
+            expected_key=change.expected_key,
+        )
+        if moved and change.merged:
+            self.change(
+                change.merged, expected="pending", new="merged", answer=f"into request {change.ids[0]}"
+            )
         return moved
 
     def _now(self) -> str:

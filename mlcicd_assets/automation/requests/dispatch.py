@@ -13,9 +13,9 @@ from mlcicd_assets.automation.planning import PlannedRun, next_run, with_what_fo
 from mlcicd_assets.automation.requests.answers import finished, nothing_to_do, too_soon
 from mlcicd_assets.automation.requests.policy import PRIORITY, URGENT, by_priority, forced
 from mlcicd_assets.automation.requests.scopes import ALL, SOURCE_CODE, owner_of, unknown
-from mlcicd_assets.automation.requests.situation import Ask, Change, Decision, Situation, covers
+from mlcicd_assets.automation.requests.situation import Ask, Decision, Situation, covers
 from mlcicd_assets.automation.staleness import Place
-from resources.protocols import KeptRequest, Launch, RequestState
+from resources.protocols import KeptRequest, Launch, RequestChange, RequestState
 
 
 def decide(situation: Situation) -> Decision:
@@ -209,7 +209,7 @@ class _Tick:
             told += f" {launch.partitions[0]}...{launch.partitions[1]}"
         lead, merged = batch.lead, tuple(one.id for one in batch.others)
         self.decision.changes.append(
-            Change(
+            RequestChange(
                 (lead.id,),
                 lead.state,
                 "dispatched",
@@ -249,7 +249,9 @@ class _Tick:
         first = group[0]
         key = first.key if first.state == "dispatched" else None
         ids = tuple(one.id for one in group)
-        self.decision.changes.append(Change(ids, first.state, new, answer=answer, run=run, expected_key=key))
+        self.decision.changes.append(
+            RequestChange(ids, first.state, new, answer=answer, run=run, expected_key=key)
+        )
 
 
 def launch_key(lead: KeptRequest) -> str:

@@ -16,9 +16,9 @@ from mlcicd_assets.automation.requests.runs import seen_runs
 from mlcicd_assets.automation.requests.scopes import owner_of
 from mlcicd_assets.automation.requests.sensor import BY, CAUSE, NAME, PLAN, REQUEST, summary
 from mlcicd_assets.automation.requests.shown import observations
-from mlcicd_assets.automation.requests.situation import Ask, Change, Decision, Seen
+from mlcicd_assets.automation.requests.situation import Ask, Decision, Seen
 from mlcicd_assets.ml.catalogue import load_all
-from resources.protocols import KeptRequest, Launch, Requests, RequestState
+from resources.protocols import KeptRequest, Launch, RequestChange, Requests, RequestState
 
 _INTERVAL_S = 1  # each round of the daemon
 _TAG = 60
@@ -55,7 +55,7 @@ def decide_rollbacks(
         ids = tuple(one.id for one in group)
         if scope.partition(":")[0] != "model" or owner_of(scope) not in models:
             said = f"a rollback is of a declared model ({', '.join(sorted(models)) or 'none'}), not {scope}"
-            decision.changes.append(Change(ids, "pending", "refused", said))
+            decision.changes.append(RequestChange(ids, "pending", "refused", said))
         elif scope not in at_work:
             _begin(decision, group)
     return decision
@@ -66,13 +66,15 @@ def _begin(decision: Decision, group: Sequence[KeptRequest]) -> None:
     launch = Launch(launch_key(lead), ())
     told = f"run {launch.key}: the job 'rollback'"
     decision.changes.append(
-        Change((lead.id,), "pending", "dispatched", told, launch=launch, expected_key="", merged=merged)
+        RequestChange(
+            (lead.id,), "pending", "dispatched", told, launch=launch, expected_key="", merged=merged
+        )
     )
     decision.asks.append(Ask(launch, (lead,), len(merged)))
 
 
-def _ended(kept: KeptRequest, seen: Seen, new: RequestState, answer: str) -> Change:
-    return Change((kept.id,), "dispatched", new, answer, run=seen.run, expected_key=kept.key)
+def _ended(kept: KeptRequest, seen: Seen, new: RequestState, answer: str) -> RequestChange:
+    return RequestChange((kept.id,), "dispatched", new, answer, run=seen.run, expected_key=kept.key)
 
 
 def rollbacks_sensor(

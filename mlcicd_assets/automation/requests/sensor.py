@@ -81,8 +81,7 @@ class Dispatcher:
 
     def tick(self) -> tuple[Decision, list[Ask]]:
         """Decide, and write it down; returns what was decided, and the runs to ask for."""
-        for request in derived(self.requests.pending(), self.blueprint, self.policies):
-            self.requests.add(request)
+        self.requests.add_all([*derived(self.requests.pending(), self.blueprint, self.policies)])
         pending = self._answerable()
         dispatched = [one for one in self.requests.dispatched() if one.request.cause != "rollback"]
         if not pending and not dispatched:
@@ -150,12 +149,14 @@ class Dispatcher:
         """When the last run for a request began, or the last training that anybody ran; the later of both."""
         scope, trained = model_scope(model), f"{model}/{MODEL_STAGES[0]}"
         found = [instant(self._dispatched_at[scope])] if scope in self._dispatched_at else []
-        found += [
-            instant(record.at) - timedelta(seconds=record.seconds)
-            for record in self._made
-            if record.asset == trained
-        ]
+        if trained in self._trained:
+            record = self._trained[trained]
+            found.append(instant(record.at) - timedelta(seconds=record.seconds))
         return max(found, default=None)
+
+    @cached_property
+    def _trained(self) -> dict[str, Materialization]:
+        return {one.asset: one for one in self._made if one.asset.endswith(f"/{MODEL_STAGES[0]}")}
 
     def _spent(self, model: str) -> Spending | None:
         policy = self.policies.get(model)

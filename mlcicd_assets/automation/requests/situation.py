@@ -11,7 +11,7 @@ from mlcicd_assets.automation.requests.policy import Policy
 from mlcicd_assets.automation.requests.scopes import lanes_above
 from mlcicd_assets.automation.staleness import Place, Status
 from mlcicd_assets.ml.budget import Spending
-from resources.protocols import KeptRequest, Launch, RequestState
+from resources.protocols import KeptRequest, Launch, RequestChange
 
 
 @dataclass(frozen=True)
@@ -79,20 +79,6 @@ class Situation:
 
 
 @dataclass(frozen=True)
-class Change:
-    """A step of some requests, as `Requests.change` takes it."""
-
-    ids: tuple[int, ...]
-    expected: RequestState
-    new: RequestState
-    answer: str = ""
-    run: str = ""
-    launch: Launch | None = None
-    expected_key: str | None = None
-    merged: tuple[int, ...] = ()  # those that wait and are merged into it, once it went through
-
-
-@dataclass(frozen=True)
 class Ask:
     """A run that Dagster is to be asked for; the same again makes no second one."""
 
@@ -105,7 +91,7 @@ class Ask:
 class Decision:
     """What is to be done, in this order: changes first, then those runs whose changes went through."""
 
-    changes: list[Change] = field(default_factory=list)
+    changes: list[RequestChange] = field(default_factory=list)
     asks: list[Ask] = field(default_factory=list)
 
 
