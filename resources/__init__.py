@@ -52,6 +52,7 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
     from resources.ledger import SqlLedger
     from resources.mlflow_store import MlflowStore
     from resources.predictions import PredictionFolder, RecordedPredictions
+    from resources.prometheus import PrometheusTraffic
     from resources.records import SqlRecords
     from resources.registry import MlflowRegistry
     from resources.reports import ReportFolder
@@ -86,7 +87,7 @@ def build_resources(environment: Mapping[str, str] | None = None) -> dict[str, A
         "serving": LocalServing(place.serving, keys=place.keys),
         "predictions": RecordedPredictions(recorded, lake),
         "prediction_archive": LakeArchive(recorded, lake),
-        "traffic_history": ReadTraffic(place.serving / "traffic"),
+        "traffic_history": PrometheusTraffic.from_environment(env) or ReadTraffic(place.serving / "traffic"),
         "git": SystemGit(PROJECT),
         "repository": WatchedRepository(env, PROJECT, place.cache / "git"),
         "inbox": SqliteInbox(place.path / "inbox.db"),
