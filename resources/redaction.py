@@ -120,7 +120,7 @@ def environment_secrets(environment: Mapping[str, str]) -> frozenset[str]:
 
 @lru_cache(maxsize=4096)
 def _secrets_of(name: str, value: str) -> frozenset[str]:
-    named = _SECRET_NAME.search(name.upper()) and not _PLAIN_NAME.search(name.upper())
+    named = _SECRET_NAME.search(name.upper()) and not _PLAIN_NAME.search(name.upper()) and name != "PWD"
     if "PRIVATE KEY-----" in value or (named and not value.isdigit()):
         return frozenset(_parts(value))
     return frozenset(_of_url(value)) if "://" in value else frozenset()

@@ -10,6 +10,7 @@ Span = tuple[str, str]  # first and last partition; two times "" where there are
 Refused = Callable[[str, Span], Sequence[str]]
 WHOLE: Span = ("", "")
 _NAMED = 6  # partitions in a message
+_JOB = "job "  # how the steps of no asset are called
 _KEPT = 500  # spans that are kept of one check
 
 
@@ -154,6 +155,8 @@ def check_cause(asset: str) -> str:
 def subject_of(asset: str, owners: Mapping[str, str]) -> str:
     """Whose asset it is: 'model:returns', 'dataset:payments'; another asset is its own subject."""
     name = asset.partition("/")[0]
+    if asset.startswith(_JOB):
+        return f"job:{asset.removeprefix(_JOB)}"
     if name not in owners:
         return f"asset:{asset}"
     return f"{'model' if _is_model(asset) else 'dataset'}:{name}"

@@ -23,6 +23,7 @@ from resources.ledger import SqlLedger
 from resources.predictions import PredictionFolder
 from resources.protocols import ModelVersion, Release
 from resources.reports import ReportFolder
+from tests.fakes.alerts import MemoryAlerts
 from tests.fakes.catalogues import write_catalogue
 from tests.fakes.memory import GivenKeys, MemoryLake, MemoryRecords
 from tests.fakes.packages import build_package, records
@@ -63,13 +64,14 @@ class World:
         self.predictions = PredictionFolder(folder / "home" / "serving")
         self.reports = ReportFolder(folder / "reports")
         self.requests = MemoryRequests()
+        self.alerts = MemoryAlerts()
         self.risk = risk
         self.environment = {"MLCICD_HOME": str(folder / "home")}
 
     @property
     def session(self) -> Session:
         names = ("lake", "landing", "records", "tracking", "registry", "ledger", "keys", "serving", "reports")
-        resources = {name: getattr(self, name) for name in (*names, "predictions", "requests")}
+        resources = {name: getattr(self, name) for name in (*names, "predictions", "requests", "alerts")}
         return Session(self.environment, catalogue=self.catalogue, resources=resources)
 
     def trained(self, package: Package | None = None, **changes: Any) -> str:

@@ -75,6 +75,7 @@ def test_secrets_of_the_environment_by_name_and_by_form() -> None:
             "MAX_TOKENS": "200000000",
             "POSTGRES_PASSWORD": "postgres",
             "HOME": "/home/somebody",
+            "PWD": "/srv/pipeline",
         }
     )
 
