@@ -76,6 +76,7 @@ def _run(project: Project, lane: ModelLane, folder: Path) -> Iterator[Ran]:
             "-q",
             "-p",
             "no:cacheprovider",
+            "--continue-on-collection-errors",
             "--rootdir",
             str(lane.folder),
             "-c",
