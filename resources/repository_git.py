@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from resources.git_command import Credential, GitCommand
 from resources.protocols import Commit, Movement, Repository, ResourceError
+from resources.redaction import know
 
 _SHOWN = 50  # commits of a movement
 # Names only, and no program that a repository names.
@@ -225,7 +226,7 @@ class WatchedRepository:
             return url, None
         host = parts.netloc.rpartition("@")[2]
         address = urlunsplit((parts.scheme, host, parts.path, "", ""))
-        token = self._token() or parts.password or ""
+        token = self._token() or unquote(parts.password or "")
         if not token:
             return address, None
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
@@ -233,7 +234,7 @@ class WatchedRepository:
                 "MLCICD_GIT_URL begins with http://, which would show the token: use https://"
             )
         user = self.environment.get("MLCICD_GIT_USER") or parts.username or "oauth2"
-        return address, Credential(user, token)
+        return address, Credential(user, know(token))
 
     def _token(self) -> str:
         file = self.environment.get("MLCICD_GIT_TOKEN_FILE")
