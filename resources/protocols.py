@@ -508,6 +508,7 @@ class ServingStatus:
     addresses: Mapping[str, str]  # environment -> http://host:port, through the proxy
     servers: Sequence[ServerStatus]
     problems: Sequence[str] = ()
+    metrics: str = ""  # where the proxy gives its counters as Prometheus text; empty where it does not
 
 
 class LaunchRefused(ResourceError):

@@ -82,6 +82,7 @@ class LocalServing:
             addresses={environment: f"http://{HOST}:{port}" for environment, port in state.ports.items()},
             servers=servers,
             problems=[*self._problems(running, known, servers), *self._unrecorded(state, servers)],
+            metrics=f"http://{HOST}:{state.admin_port}/stats/prometheus" if state.admin_port else "",
         )
 
     def _problems(

@@ -1,6 +1,7 @@
 """`mlcicd serve`: the proxy and the model servers of this home."""
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -40,6 +41,30 @@ def show(context: typer.Context, as_json: Json = False) -> None:
     """Show what runs, where, and with which share of the traffic."""
     status = session_of(context).serving.status()
     print_json(_plain(status)) if as_json else _show(status)
+
+
+@app.command()
+def targets(context: typer.Context) -> None:
+    """Print what a Prometheus scrapes (file_sd): the proxy, and each version's server with its labels."""
+    status = session_of(context).serving.status()
+    found = [_target(status.metrics, job="envoy")] if status.metrics else []
+    found += [
+        _target(
+            f"{server.address}/metrics",
+            job="model_server",
+            environment=server.environment,
+            model=server.model,
+            version=str(server.version),
+        )
+        for server in status.servers
+        if server.state == "ready"
+    ]
+    print_json(found)
+
+
+def _target(address: str, *, job: str, **labels: str) -> dict[str, Any]:
+    parts = urlsplit(address)
+    return {"targets": [parts.netloc], "labels": {"job": job, "__metrics_path__": parts.path, **labels}}
 
 
 def repair(session: Session, model: str) -> list[str]:

@@ -1,5 +1,6 @@
 """`mlcicd serve`, and how it repairs what a kill left behind."""
 
+import json
 from typing import Any
 
 
@@ -69,3 +70,13 @@ def test_status_starts_nothing(world: Any, mlcicd: Any) -> None:
     mlcicd(world, "serve", "status")
 
     assert not world.serving.running
+
+
+def test_targets_are_what_a_prometheus_scrapes(world: Any, mlcicd: Any) -> None:
+    world.champion()
+
+    found = json.loads(mlcicd(world, "serve", "targets").stdout)
+
+    (server,) = [one for one in found if one["labels"]["job"] == "model_server"]
+    assert server["labels"]["__metrics_path__"] == "/metrics"
+    assert (server["labels"]["model"], server["labels"]["version"]) == ("shop_risk", "1")
