@@ -63,6 +63,7 @@ class World:
     last: dict[str, datetime] = field(default_factory=dict)
     spending: dict[str, Spending] = field(default_factory=dict)
     busy: dict[str, str] = field(default_factory=dict)
+    awaits: dict[str, str] = field(default_factory=dict)
     made: int = 0
 
     def __post_init__(self) -> None:
@@ -150,6 +151,7 @@ class World:
             assess=self.assess,
             began=self.last.get,
             spent=self.spending.get,
+            awaits=lambda model: self.awaits.get(model, ""),
             now=self.now,
         )
 

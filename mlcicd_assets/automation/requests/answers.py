@@ -29,6 +29,8 @@ def nothing_to_do(situation: Situation, owner: str) -> tuple[RequestState, str]:
     held = _first(lane, "held")
     if held:
         return "failed", f"nothing can run: {held.name} is held: {held.reason}"
+    if _first(lane, "stale") and (why := situation.awaits(owner)):
+        return "done", f"nothing to do: {why}"
     return "done", (
         f"nothing to do: code and data are those that {owner} was last made of, so a training would give the "
         "same model; 'mlcicd requests add' with --force runs it all the same"
@@ -46,8 +48,8 @@ def finished(situation: Situation, owner: str, launches: Sequence[Launch]) -> tu
     left = _first(mine, "stale")
     if left is None:
         return "done", f"done by {runs}"
-    if left.asset == f"{owner}/{MODEL_STAGES[-1]}" and _made(left, launches):
-        return "done", f"done by {runs}; {left.asset} waits for a person's approval or for its rollout"
+    if left.asset == f"{owner}/{MODEL_STAGES[-1]}" and (why := situation.awaits(owner)):
+        return "done", f"done by {runs}; {why}"
     return "done", f"done by {runs}; {left.name} is stale again: {left.reason}"
 
 

@@ -12,9 +12,10 @@ from mlcicd_assets.automation.blueprint import MODEL_STAGES
 from mlcicd_assets.automation.planning import PlannedRun, next_run, with_what_follows
 from mlcicd_assets.automation.requests.answers import finished, nothing_to_do, too_soon
 from mlcicd_assets.automation.requests.policy import PRIORITY, URGENT, by_priority, forced
-from mlcicd_assets.automation.requests.scopes import ALL, SOURCE_CODE, owner_of, unknown
+from mlcicd_assets.automation.requests.scopes import ALL, owner_of, unknown
 from mlcicd_assets.automation.requests.situation import Ask, Decision, Situation, covers
 from mlcicd_assets.automation.staleness import Place
+from mlcicd_assets.codebase.areas import ASSET as SOURCE_CODE
 from resources.protocols import KeptRequest, Launch, RequestChange, RequestState
 
 
@@ -66,7 +67,8 @@ class _Tick:
         elif seen.state == "going":
             self._take(kept.launches[-1])
             if kept.run != seen.run:
-                self._change((kept,), "dispatched", f"run {kept.key} goes on", run=seen.run)
+                told = f"run {seen.run[:8]} goes on: {_made(kept.launches[-1])}"
+                self._change((kept,), "dispatched", told, run=seen.run)
         elif seen.state == "failed":
             self._change((kept,), "failed", seen.failure, run=seen.run)
         else:
@@ -146,15 +148,16 @@ class _Tick:
 
     def _advance(self, batch: _Batch) -> None:
         planned = self._plan(batch)
-        if planned is None:
+        if planned is None or self._waits_for_a_person(batch, planned):
             self._end(batch)
             return
         owners = dict.fromkeys(asset.split("/")[0] for asset in planned.assets)
         joined = self._joined(planned)
         held_by = next((one for one in owners if one in self.taken or one in self.situation.busy), None)
         if joined is None and held_by is not None:
-            run = self.situation.busy.get(held_by) or self.taken[held_by].key
-            self._hold(batch, f"waits for {held_by}: run {run} works on it")
+            theirs = self.situation.busy.get(held_by)
+            by = f"run {theirs}" if theirs else f"the run of another request ({self.taken[held_by].key})"
+            self._hold(batch, f"waits for {held_by}: {by} works on it")
             return
         launch = joined or Launch(launch_key(batch.lead), tuple(planned.assets), planned.partitions)
         self._take(launch)
@@ -168,6 +171,12 @@ class _Tick:
         if forced(batch.lead) and not above:
             planned = self._forced(batch, tried) or planned
         return with_what_follows(planned, stale) if planned else None
+
+    def _waits_for_a_person(self, batch: _Batch, planned: PlannedRun) -> bool:
+        """Whether only the release is left, which the sensor `approvals` goes on with."""
+        return planned.assets == [f"{batch.owner}/{MODEL_STAGES[-1]}"] and bool(
+            self.situation.awaits(batch.owner)
+        )
 
     def _forced(self, batch: _Batch, tried: set[Place]) -> PlannedRun | None:
         """The whole lane of a model, once, although nothing of it is stale."""
@@ -204,9 +213,7 @@ class _Tick:
             self._change(everybody, state, said)
 
     def _launch(self, batch: _Batch, launch: Launch) -> None:
-        told = f"run {launch.key}: {', '.join(launch.assets)}"
-        if launch.partitions:
-            told += f" {launch.partitions[0]}...{launch.partitions[1]}"
+        told = f"asks for a run: {_made(launch)}"
         lead, merged = batch.lead, tuple(one.id for one in batch.others)
         self.decision.changes.append(
             RequestChange(
@@ -252,6 +259,12 @@ class _Tick:
         self.decision.changes.append(
             RequestChange(ids, first.state, new, answer=answer, run=run, expected_key=key)
         )
+
+
+def _made(launch: Launch) -> str:
+    """What a run makes, for people."""
+    over = f" {'...'.join(launch.partitions)}" if launch.partitions else ""
+    return f"{', '.join(launch.assets)}{over}"
 
 
 def launch_key(lead: KeptRequest) -> str:

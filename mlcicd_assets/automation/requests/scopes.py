@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mlcicd_assets.automation.blueprint import Blueprint
 from mlcicd_assets.automation.requests.policy import Policy
+from mlcicd_assets.codebase.areas import ASSET as SOURCE_CODE
 from resources.protocols import Cause, KeptRequest, Request
 
 ALL = "all"
-SOURCE_CODE = "source_code"
 _DERIVED = "derived_from"  # in the evidence: ids of the requests that it was derived from
 _NAMED = 20  # of them
 # What changed flows down to whoever is made of it; what a person asks for is that alone.
@@ -43,7 +43,7 @@ def unknown(scope: str, blueprint: Blueprint) -> str:
 
 def lanes_above(blueprint: Blueprint, owner: str) -> list[str]:
     """The dataset or model itself, every dataset that it is made of, and the code that a model trusts."""
-    code = [SOURCE_CODE] if owner in blueprint.models and getattr(blueprint, "code", None) else []
+    code = [SOURCE_CODE] if owner in blueprint.models and blueprint.code else []
     found, pending = [owner], [owner]
     while pending:
         name = pending.pop()

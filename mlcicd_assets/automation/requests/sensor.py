@@ -21,6 +21,7 @@ from mlcicd_assets.automation.requests.budgets import budget_alerts, budget_caus
 from mlcicd_assets.automation.requests.carrying_out import carry_out
 from mlcicd_assets.automation.requests.dispatch import decide
 from mlcicd_assets.automation.requests.policy import PRIORITY, Policy, policies
+from mlcicd_assets.automation.requests.releases import awaits_person
 from mlcicd_assets.automation.requests.runs import busy_lanes, seen_runs
 from mlcicd_assets.automation.requests.scopes import derived, model_scope, owner_of, unknown
 from mlcicd_assets.automation.requests.shown import observations
@@ -97,6 +98,7 @@ class Dispatcher:
             assess=self._assess,
             began=self._began,
             spent=self._spent,
+            awaits=self._awaits,
             now=self.now,
         )
         decision = decide(situation)
@@ -142,8 +144,8 @@ class Dispatcher:
         now = self.now.astimezone(UTC).replace(tzinfo=None)
         landed = landed_files(self.blueprint, self.landing, now, self.warehouse)
         champions = champion_digests(self.ledger, self.blueprint.models)
-        files = (self.git.files(),) if getattr(self.blueprint, "code", None) else ()
-        return assess(self.blueprint, self._made, landed, champions, *files)
+        files = self.git.files() if self.blueprint.code else None
+        return assess(self.blueprint, self._made, landed, champions, files)
 
     def _began(self, model: str) -> datetime | None:
         """When the last run for a request began, or the last training that anybody ran; the later of both."""
@@ -167,6 +169,9 @@ class Dispatcher:
             if found is not None:
                 self.spending[model] = found
         return self.spending.get(model)
+
+    def _awaits(self, model: str) -> str:
+        return awaits_person(self.ledger.entries(model), model)
 
     def _tell(self) -> None:
         """Raise what there is to say of the budgets that were looked at; take back what is no more."""

@@ -36,6 +36,7 @@ class Situation:
     assess: Callable[[], Sequence[Status]]
     began: Callable[[str], datetime | None]  # model -> when its last run did
     spent: Callable[[str], Spending | None]  # model -> of its budget
+    awaits: Callable[[str], str]  # model -> why its newest release waits for a person; empty: it does not
     now: datetime
 
     @cached_property

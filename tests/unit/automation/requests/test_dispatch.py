@@ -287,12 +287,18 @@ def test_a_release_that_waits_for_a_person_ends_its_request(world: World):
     world.ask()
     (ask,) = world.tick()
     world.runs[ask.launch.key].state = "done"  # it went well, and materialized nothing
+    world.awaits["keen"] = "version 3 waits for a person's approval: mlcicd approve keen 3"
 
+    world.settle(3)
+    world.ask(name="a night later", cause="schedule")
     world.settle(3)
 
     assert len(world.runs) == 1
-    assert world.states() == ["done"]
-    assert "waits for a person's approval" in world.answers()[0]
+    assert world.states() == ["done", "done"]
+    assert world.answers() == [
+        "done by one run; version 3 waits for a person's approval: mlcicd approve keen 3",
+        "nothing to do: version 3 waits for a person's approval: mlcicd approve keen 3",
+    ]
 
 
 def test_work_of_somebody_else_is_waited_for(world: World):
