@@ -24,7 +24,7 @@ def compact_job(
 ) -> dg.JobDefinition:
     """Each model by itself: one that cannot be compacted stops no other, and fails the run at the end."""
 
-    @dg.op(name="compact", out=dg.Out(dg.Nothing), description="Past days of the prediction logs.")
+    @dg.op(name="compact_past_days", out=dg.Out(dg.Nothing), description="Past days of the prediction logs.")
     def _compact(
         context: dg.OpExecutionContext, prediction_archive: dg.ResourceParam[PredictionArchive]
     ) -> dg.Output[None]:
