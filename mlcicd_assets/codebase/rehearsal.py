@@ -71,7 +71,12 @@ def _trained(
     dataset = lane.data.dataset
     contract = load_object(*read_reference(lane.data.folder, dataset.contract))
     records, where = sample(project, lane)
-    report = examine(records, contract, dataset).report
+    targets = {target: target.split(".")[0] for target in dataset.references.values()}
+    known = {
+        target: records_at_hand(project, datasets[name], _LOOKUP_ROWS)[0].lazy()
+        for target, name in targets.items()
+    }
+    report = examine(records, contract, dataset, known).report
     if not report.passed:
         raise ContractBroken(f"{lane.data.table('raw_data')}: {report.summary()}")
     lookups = {name: records_at_hand(project, datasets[name], _LOOKUP_ROWS)[0] for name in dataset.lookups}
