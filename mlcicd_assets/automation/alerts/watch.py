@@ -20,6 +20,7 @@ from mlcicd_assets.automation.alerts.runs import RunCursor, read_run
 from resources.protocols import Alert, Alerts, Ledger, Records, Requests, StandingAlert
 
 CURSOR = "watch"
+_FORMAT = 1
 _LOOK_BACK = timedelta(hours=24)  # at the first look
 _GAP = timedelta(
     minutes=2
@@ -146,9 +147,9 @@ def _last_of_each(actions: Iterable[Alert | tuple[str, str]]) -> list[Alert | tu
 
 
 def _read(text: str | None, now: datetime) -> State:
-    if text is None:
+    kept = json.loads(text) if text else {}
+    if kept.get("format") != _FORMAT:  # nothing yet, or what another version kept
         return State(RunCursor(now - _LOOK_BACK), first=True)
-    kept = json.loads(text)
     failing = kept["failing"]
     checks = {asset: _spans(of) for asset, of in failing["checks"].items()}
     return State(
@@ -166,6 +167,7 @@ def _spans(kept: Mapping[str, Any]) -> dict[str, list[Span]]:
 def _write(state: State) -> str:
     return json.dumps(
         {
+            "format": _FORMAT,
             "until": state.runs.until.isoformat(),
             "seen": state.runs.seen,
             "failing": asdict(state.failing),

@@ -122,6 +122,13 @@ def test_at_the_first_look_only_what_stands_is_told(world: World) -> None:
     assert world.look() == ["WARNING: returns/trained_model failed: the column amount is missing"]
 
 
+def test_what_another_version_kept_of_the_watch_stops_nothing(world: World) -> None:
+    world.alerts.cursors["watch"] = '{"until": "long ago"}'
+    world.run(passes=False)
+
+    assert len(world.look()) == 1
+
+
 def test_another_watch_goes_on_where_this_one_ended(world: World) -> None:
     world.run(passes=False)
     world.look()
