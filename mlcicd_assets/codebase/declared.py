@@ -93,13 +93,13 @@ def _together(project: Project) -> Iterator[Finding]:
 def _problem(name: str, node: Any, declares: "type[BaseModel]", problem: Any) -> Finding:
     where = tuple(problem["loc"])
     field = ".".join(str(part) for part in where) or "attributes"
-    found = "" if problem["type"] == "missing" else f"found {_short(problem['input'])}, "
+    found = f"found {_short(problem['input'])}, expected: "
     expected = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         expected = f"there is no such field; {_known(declares, where)}"
     elif problem["type"] == "missing":
-        expected = "missing, and it has no default"
-    return Finding(name, _line(node, ("attributes", *where)), field, f"{found}expected: {expected}"[:500])
+        found, expected = "", "missing, and it has no default"
+    return Finding(name, _line(node, ("attributes", *where)), field, f"{found}{expected}"[:500])
 
 
 def _known(declares: "type[BaseModel]", where: Sequence[Any]) -> str:

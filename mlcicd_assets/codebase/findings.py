@@ -24,6 +24,11 @@ class Finding:
         """`a.py:3`, or what there is of it."""
         return f"{self.file}:{self.line}" if self.line else self.file
 
+    @property
+    def told(self) -> str:
+        """Place, rule and message on one line."""
+        return ": ".join(part for part in (self.place, self.rule, self.message) if part)
+
 
 @dataclass(frozen=True)
 class CheckResult:
@@ -56,9 +61,8 @@ class CheckResult:
             return f"{self.looked_at}: nothing found"
         blocking, warned = len(self.blocking), len(self.findings) - len(self.blocking)
         counts = [f"{blocking} to mend"] * bool(blocking) + [f"{warned} to look at"] * bool(warned)
-        first = self.shown[0]
-        told = f"{first.place}: {first.rule}: {first.message}".rstrip(": ")
-        return f"{', '.join(counts)} in {self.looked_at}; {told}"
+        within = f" in {self.looked_at}" if self.looked_at else ""
+        return f"{', '.join(counts)}{within}; {self.shown[0].told}"
 
     def text(self) -> str:
         """As JSON, bounded, to be kept with the record."""
@@ -83,7 +87,7 @@ def kept(check: str, text: str) -> tuple[CheckResult, int]:
     return CheckResult(check, findings, looked_at, rows, memory), int(found.get("count", 0))
 
 
-def failure(check: str, rule: str, message: str, looked_at: str = "nothing") -> CheckResult:
+def failure(check: str, rule: str, message: str, looked_at: str = "") -> CheckResult:
     """The result of a check that could not look at all: it blocks."""
     return CheckResult(check, (Finding("", None, rule, message),), looked_at)
 

@@ -92,7 +92,7 @@ def judged(
                 f"{package.licence} is no allowed licence: replace the package, allow its licence, "
                 "or name the package in licences.accepted with the reason"
             )
-            findings.append(Finding(place, None, package.licence, told))
+            findings.append(Finding(place, None, "not allowed", told))
     return findings
 
 

@@ -109,6 +109,19 @@ def load_code(root: Path = DEFS) -> CodeBaseDeclaration | None:
     return _code(_read(root))
 
 
+def readable_code(root: Path = DEFS) -> CodeBaseDeclaration | None:
+    """The declared code base where it can be read by itself, whatever is wrong with other files."""
+    for path in sorted(root.rglob("defs.yaml")):
+        try:
+            found = load_file(path)
+        except DeclarationError:
+            continue
+        for declaration in found:
+            if isinstance(declaration, CodeBaseDeclaration):
+                return declaration
+    return None
+
+
 def _read(root: Path) -> list[tuple[Declared, Path]]:
     paths = sorted(root.rglob("defs.yaml"))
     return [(declaration, path.parent) for path in paths for declaration in load_file(path)]

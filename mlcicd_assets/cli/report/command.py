@@ -49,7 +49,7 @@ def report(
     from mlcicd_assets.reports.document import as_json, markdown, page
 
     session = session_of(context)
-    document = change_report(session, base or target_branch(session), results)
+    document = _document(session, base or target_branch(session), results)
     if post:
         _post(session, markdown(document), pull_request)
     if form == Form.json and out is None:
@@ -66,6 +66,18 @@ def report(
         typer.echo(f"written to {out}", err=True)
     elif not post:
         typer.echo(made, nl=False)
+
+
+def _document(session: Session, base: str, results: Path | None) -> "Document":
+    from mlcicd_assets.ml.catalogue import DeclarationError
+    from mlcicd_assets.reports.document import Document, Text
+
+    try:
+        return change_report(session, base, results)
+    except DeclarationError as error:
+        # Who reads the report must learn of it, too.
+        told = Text(f"❌ The declarations cannot be used, so nothing else can be told: {error}")
+        return Document(f"Compared with {base}", MARKER, (told,), _tried(results))
 
 
 def target_branch(session: Session) -> str:

@@ -50,7 +50,7 @@ def declared_changes(session: "Session", commit: str) -> tuple[dict[str, str], s
 
 def folder_of_declarations(session: "Session") -> Path:
     """Where the declarations are that the session works with."""
-    if not session.given:
+    if not session.given:  # asked before the catalogue, which may not be readable
         return DEFS
     folders = [lane.folder for lane in session.catalogue.datasets.values()]
     return folders[0].parent if folders else DEFS
