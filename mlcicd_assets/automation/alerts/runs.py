@@ -62,7 +62,10 @@ def read_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunSeen:
     events = [entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=_TOLD)]
     known = [event for event in events if event is not None]
     checks = tuple(_checks(known, _span(run)))
+    refused = {check.asset for check in checks if not check.passed and check.blocking}
     steps = [step for event in known if (step := _step(event, _span(run))) is not None]
+    # An asset that refuses by its own check fails with it: one cause, told as the check's.
+    steps = [step for step in steps if not (step.failed and step.step in refused)]
     if run.status == dg.DagsterRunStatus.FAILURE and not any(_failed(event) for event in known):
         steps.append(_outside(run, known))
     elif run.status == dg.DagsterRunStatus.SUCCESS:

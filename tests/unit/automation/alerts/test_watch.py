@@ -98,6 +98,20 @@ def test_a_gate_that_passes_again_is_said_once(world: World) -> None:
     assert world.alerts.standing() == []
 
 
+def test_an_asset_that_fails_with_its_own_check_is_one_cause(world: World) -> None:
+    @dg.asset(
+        key=["returns", "trained_model"],
+        check_specs=[dg.AssetCheckSpec("contract", asset=["returns", "trained_model"], blocking=True)],
+    )
+    def _refuses() -> Iterator[dg.AssetCheckResult]:
+        yield dg.AssetCheckResult(passed=False, check_name="contract", description="3 rows")
+        raise dg.Failure("3 rows")
+
+    dg.materialize([_refuses], instance=world.instance, raise_on_error=False)
+
+    assert world.look() == ["CRITICAL: returns/trained_model failed a blocking check: contract"]
+
+
 def test_a_check_that_does_not_block_is_a_warning(world: World) -> None:
     world.run(passes=False, blocking=False)
 
