@@ -131,10 +131,17 @@ def plan_tables(store: Store, catalogue: Catalogue) -> list[Vacuum]:
     ]
 
 
+# What monitoring writes; a window that is computed again replaces its rows.
+_WATCHED = ("monitoring", "episodes", "predictions")
+
+
 def _tables(catalogue: Catalogue) -> Iterator[tuple[str, int]]:
     for lane in catalogue.datasets.values():
         for stage in STAGES:
             yield lane.table(stage), lane.dataset.retention.keep_days
+    for name, model in catalogue.models.items():
+        for table in _WATCHED:
+            yield f"{name}/{table}", model.data.dataset.retention.keep_days
 
 
 def _vacuum(store: Store, table: str, days: int, used: Mapping[str, set[int]], *, dry_run: bool) -> list[str]:
