@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from resources.home import Home
 
 if TYPE_CHECKING:
-    from resources.protocols import Landing, Records
+    from resources.protocols import Landing, Records, Warehouse
 
 _ROOT = Path(__file__).parents[1]
 # The checkout; installed as a library, the project is where the command runs.
@@ -25,6 +25,7 @@ class Observed:
     champions: Callable[[Iterable[str]], Mapping[str, str]]  # models -> digests
     save: Callable[[], None]  # keeps what was learned of files
     files: Callable[[], Mapping[str, str]] = dict  # of the project: path -> content
+    warehouse: "Warehouse | None" = None  # asked for watermarks; None: what a query gives counts as unchanged
 
 
 def home(environment: Mapping[str, str] | None = None) -> Home:
@@ -105,6 +106,7 @@ def build_observed(environment: Mapping[str, str] | None = None) -> Observed:
     from resources.landing import LandingFolder, file_fingerprint
     from resources.ledger_champions import champion_digests
     from resources.records import SqlRecords
+    from resources.source_sql import SqlWarehouse
     from resources.worktree import file_digest, tree_files
 
     env = os.environ if environment is None else environment
@@ -124,4 +126,5 @@ def build_observed(environment: Mapping[str, str] | None = None) -> Observed:
         champions=lambda models: champion_digests(ledger, models),
         save=save,
         files=lambda: tree_files(PROJECT, source),
+        warehouse=SqlWarehouse(env),
     )

@@ -142,6 +142,8 @@ class MirroredRepository:
                 f"{self.mirror} cannot be made ({error.strerror}); make it writable"
             ) from error
         GitCommand(self.mirror).run("init", "--quiet", "--bare", "--template=", ".")
+        # What is here already need not come over the network; without it the first fetch only takes longer.
+        self._git.attempt("fetch", "--quiet", "--no-tags", "--", str(self.root), "+HEAD:refs/seed")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from mlcicd_assets.automation.champions import champion_digests
 from mlcicd_assets.automation.landed import landed_files
 from mlcicd_assets.automation.planning import PlannedRun, next_run
 from mlcicd_assets.automation.staleness import Status, assess
-from resources.protocols import Git, Landing, Ledger, Records, Requests
+from resources.protocols import Git, Landing, Ledger, Records, Requests, Warehouse
 
 PLAN = {"mlcicd/plan": "stale"}
 _PLANNED = {"mlcicd/plan": ["stale", "requests"]}
@@ -54,6 +54,7 @@ def stale_sensor(blueprint: Callable[[], Blueprint] = _loaded) -> dg.SensorDefin
         context: dg.SensorEvaluationContext,
         requests: dg.ResourceParam[Requests],
         landing: dg.ResourceParam[Landing],
+        warehouse: dg.ResourceParam[Warehouse],
         records: dg.ResourceParam[Records],
         ledger: dg.ResourceParam[Ledger],
         git: dg.ResourceParam[Git],
@@ -64,7 +65,7 @@ def stale_sensor(blueprint: Callable[[], Blueprint] = _loaded) -> dg.SensorDefin
             return dg.SkipReason("requests are being answered; what is stale then is decided after them")
         known = blueprint()
         made = records.all()
-        landed = landed_files(known, landing, datetime.now(UTC).replace(tzinfo=None))
+        landed = landed_files(known, landing, datetime.now(UTC).replace(tzinfo=None), warehouse)
         files = git.files() if known.code else None
         statuses = assess(known, made, landed, champion_digests(ledger, known.models), files)
         last = {(record.asset, record.partition): record.run for record in made}

@@ -23,7 +23,8 @@ def assess_all(session: "Session", blueprint: Blueprint | None = None) -> "list[
 
     known = blueprint or blueprint_of(session)
     observed = session.observed
-    landed = landed_files(known, observed.landing, session.now().replace(tzinfo=None))
+    now = session.now().replace(tzinfo=None)
+    landed = landed_files(known, observed.landing, now, observed.warehouse)
     files = observed.files() if known.code else None
     observed.save()
     return assess(known, observed.records.all(), landed, observed.champions(known.models), files)

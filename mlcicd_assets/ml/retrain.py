@@ -53,7 +53,7 @@ class Retrain(Declaration):
     )
     paths: list[str] = Field(
         default_factory=list,
-        description="Files whose commits count ('mlcicd_assets/defs/fraud_detector/**'); all by default.",
+        description="Files whose commits count ('config/**'); by default those that the model is made by.",
     )
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """What every landing folder must do, above all with files that are not whole."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from resources.arrivals import WholeFiles
 from resources.landing import LandingFolder
 from resources.protocols import LandedFile, Landing, ResourceError
 
@@ -29,7 +31,12 @@ WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
 }
 
 
-@pytest.fixture(params=[LandingFolder])
+def whole_files(root: Path) -> WholeFiles:
+    """A minute later, when nothing moves any more."""
+    return WholeFiles(LandingFolder(root), lambda: time.time() + 60)
+
+
+@pytest.fixture(params=[LandingFolder, whole_files])
 def landing(request: pytest.FixtureRequest, tmp_path: Path) -> Landing:
     (tmp_path / "landing/flights").mkdir(parents=True)
     made: Landing = request.param(tmp_path)
@@ -82,8 +89,15 @@ def test_a_folder_in_its_place_is_named(landing: Landing):
 
 
 def test_lists_the_partitions_that_landed(landing: Landing):
-    for name in ["2013-02.parquet", "2013-01.parquet", "2013-03.csv", ".2013-04.parquet", "notes.txt"]:
-        put(landing, name, "x")
+    for name in [
+        "2013-02.parquet",
+        "2013-01.parquet",
+        "2013-03.csv",
+        ".2013-04.parquet",
+        "_2013-05.parquet",
+        "notes.txt",
+    ]:
+        put(landing, name, "PAR1 looks whole PAR1")
 
     assert landing.partitions(TEMPLATE) == ["2013-01", "2013-02"]
     assert landing.partitions("landing/nothing/{partition}.csv") == []

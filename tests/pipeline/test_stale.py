@@ -112,10 +112,13 @@ def test_a_failed_gate_holds_the_release_and_says_so(pipeline: Pipeline):
     assert run_stale(pipeline) == []
 
 
+_ASKED = ("landing", "warehouse", "records", "ledger", "git")
+
+
 def test_the_sensor_asks_for_the_same_plan_one_run_at_a_time(pipeline: Pipeline):
     pipeline.project.land()
     sensor = stale_sensor(lambda: Blueprint.of(load_all(pipeline.project.defs)))
-    resources = {name: pipeline.resources[name] for name in ("landing", "records", "ledger")}
+    resources = {name: pipeline.resources[name] for name in _ASKED}
     resources["requests"] = MemoryRequests()
 
     def tick(cursor: str | None) -> dg.SensorResult | dg.SkipReason:
