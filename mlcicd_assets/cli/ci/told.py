@@ -5,7 +5,7 @@ from typing import Any
 
 from mlcicd_assets.reports.document import Details, Lines, Section, Table, row
 
-_SAID = {"passed": "✅", "failed": "❌", "skipped": "⏭ unchanged", "not tried": "⚠️ not tried"}
+_SAID = {"passed": "✅ passed", "failed": "❌ failed", "skipped": "⏭ unchanged", "not tried": "⚠️ not tried"}
 
 
 def results_section(results: Mapping[str, Any]) -> Section:

@@ -92,7 +92,7 @@ def _details(
     table = Table(
         ("gate", "value", "bound", "passed", "why"),
         tuple(
-            row((gate.name, number(gate.value), gate.bound, "✅" if gate.passed else "❌", gate.message))
+            row((gate.name, number(gate.value), gate.bound, "✅ yes" if gate.passed else "❌ no", gate.message))
             for gate in ordered
         ),
     )

@@ -11,6 +11,7 @@ from mlcicd_assets.automation.planning import preview
 from mlcicd_assets.automation.staleness import Status
 from mlcicd_assets.cli.stale import duration, groups
 from mlcicd_assets.codebase.areas import ASSET
+from mlcicd_assets.codebase.findings import plural
 from mlcicd_assets.reports.document import Block, Details, Lines, Section, Table, Text, row
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def lanes_section(
         Table(("lane", "in this change", "here"), rows),
         *([Text(unknown)] if unknown else []),
     ]
-    folded = (Details(f"What changes of {len(changed)} assets", (each,)),) if changed else ()
+    folded = (Details(f"What changes of {plural(len(changed), 'asset')}", (each,)),) if changed else ()
     return Section("What changes", tuple(blocks), folded)
 
 
@@ -76,7 +77,7 @@ def _lane(
     mine = [one for one in statuses if lane_of(blueprint, one.asset) == lane]
     assets = [asset for asset in changed if lane_of(blueprint, asset) == lane]
     said = (
-        f"{len(assets)} assets: {', '.join(assets[:4])}{' …' if len(assets) > 4 else ''}"
+        f"{plural(len(assets), 'asset')}: {', '.join(assets[:4])}{' …' if len(assets) > 4 else ''}"
         if assets
         else "nothing"
     )
@@ -109,16 +110,19 @@ def _skipped(blueprint: Blueprint, statuses: Sequence[Status]) -> tuple[str, ...
     lines = []
     for lane in LANES:
         mine = [one for one in statuses if lane_of(blueprint, one.asset) == lane]
-        left = [one for one in mine if one.state == "fresh"]
-        if not mine:
-            lines.append(f"{lane}: nothing is declared")
-        elif len(left) == len(mine):
-            lines.append(f"{lane}: all of it ({len(left)}): neither code nor data of it has changed")
-        elif left:
-            lines.append(f"{lane}: {len(left)} of {len(mine)}: what they are made of and by has not changed")
-        else:
-            lines.append(f"{lane}: nothing")
+        lines.append(f"{lane}: {_left(mine)}" if mine else f"{lane}: nothing is declared")
     return tuple(lines)
+
+
+def _left(mine: Sequence[Status]) -> str:
+    left = sum(one.state == "fresh" for one in mine)
+    kept = {state: sum(one.state == state for one in mine) for state in ("held", "waiting")}
+    why = {"held": "held by a failed check", "waiting": "waiting for records"}
+    told = [f"{number} {why[state]}" for state, number in kept.items() if number]
+    if left:
+        all_of_it = "all of it" if left == len(mine) else f"{left} of {len(mine)}"
+        told.insert(0, f"{all_of_it}: what it is made of and by has not changed")
+    return "; ".join(told) or "nothing"
 
 
 def _run(assets: Sequence[str], partitions: str | None) -> str:
