@@ -111,6 +111,10 @@ class World:
                 if covers(run.launch, status.place):
                     self.make(status.place)
 
+    def lose(self, key: str) -> None:
+        """A run's process is killed; nothing of it is recorded."""
+        self.runs[key].state = "lost"
+
     def fresh(self) -> None:
         """Make everything that is stale."""
         while stale := [one for one in self.assess() if one.state == "stale" and not one.behind]:

@@ -18,6 +18,8 @@ from mlcicd_assets.automation.staleness import Place
 from mlcicd_assets.codebase.areas import ASSET as SOURCE_CODE
 from resources.protocols import KeptRequest, Launch, RequestChange, RequestState
 
+_LOST_AT_MOST = 3  # runs of one request; then it is rather the run that kills its machine
+
 
 def decide(situation: Situation) -> Decision:
     """What is to be done now; the same situation always gives the same decision."""
@@ -71,8 +73,21 @@ class _Tick:
                 self._change((kept,), "dispatched", told, run=seen.run)
         elif seen.state == "failed":
             self._change((kept,), "failed", seen.failure, run=seen.run)
+        elif seen.state == "lost" and self._lost(kept) >= _LOST_AT_MOST:
+            told = (
+                f"its runs were killed {_LOST_AT_MOST} times: is there enough memory? See run {seen.run[:8]}"
+            )
+            self._change((kept,), "failed", told, run=seen.run)
         else:
             yield _Batch(kept)
+
+    def _lost(self, kept: KeptRequest) -> int:
+        """How many of its runs were killed."""
+        return sum(self._was_lost(launch) for launch in kept.launches)
+
+    def _was_lost(self, launch: Launch) -> bool:
+        seen = self.situation.runs.get(launch.key)
+        return seen is not None and seen.state == "lost"
 
     def _again(self, kept: KeptRequest) -> None:
         """Ask again for a run that was decided: the daemon may have been killed before it made it."""
@@ -190,8 +205,11 @@ class _Tick:
         return PlannedRun(tuple(self.situation.by_owner[batch.owner]), None)
 
     def _tried(self, batch: _Batch) -> set[Place]:
-        """What ran for it before: not again, so that a batch ends whatever its runs leave stale."""
-        launches = batch.lead.launches
+        """What ran for it before: not again, so that a batch ends whatever its runs leave stale.
+
+        A run that was killed does not count: what it had not finished runs again.
+        """
+        launches = [one for one in batch.lead.launches if not self._was_lost(one)]
         lanes = self.situation.lanes(batch.owner) if launches else ()
         places = [status.place for owner in lanes for status in self.situation.by_owner.get(owner, [])]
         return {place for place in places if any(covers(launch, place) for launch in launches)}

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from mlcicd_assets.automation.alerts.runs import read_run
+from mlcicd_assets.automation.requests.lost_runs import is_lost
 from mlcicd_assets.automation.requests.situation import Seen
 from resources.protocols import KeptRequest
 
@@ -24,8 +25,8 @@ _NAMED = 3  # of several failures
 
 
 def seen_runs(instance: dg.DagsterInstance, dispatched: Sequence[KeptRequest]) -> dict[str, Seen]:
-    """The runs of these requests' newest launches, by key; those that Dagster has not made are left out."""
-    keys = sorted({kept.key for kept in dispatched if kept.key})
+    """The runs of these requests' launches, by key; those that Dagster has not made are left out."""
+    keys = sorted({launch.key for kept in dispatched for launch in kept.launches})
     found: dict[str, Seen] = {}
     for start in range(0, len(keys), _BATCH):
         some = keys[start : start + _BATCH]
@@ -40,6 +41,8 @@ def _seen(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Seen:
         return Seen(run.run_id, "done")
     if run.status == dg.DagsterRunStatus.NOT_STARTED:
         return Seen(run.run_id, "created")
+    if is_lost(instance, run):
+        return Seen(run.run_id, "lost")
     if run.status == dg.DagsterRunStatus.CANCELED:
         return Seen(run.run_id, "failed", f"run {run.run_id[:8]} was cancelled")
     if run.status == dg.DagsterRunStatus.FAILURE:
@@ -65,7 +68,7 @@ def busy_lanes(instance: dg.DagsterInstance, ours: Mapping[str, Seen], now: date
     mine = {seen.run for seen in ours.values()}
     filters = dg.RunsFilter(statuses=GOING, updated_after=now.astimezone(UTC) - _PATIENCE)
     others = (run for run in instance.get_runs(filters) if run.run_id not in mine)
-    return {lane: run.run_id[:8] for run in others for lane in _lanes(run)}
+    return {lane: run.run_id[:8] for run in others if not is_lost(instance, run) for lane in _lanes(run)}
 
 
 def _lanes(run: dg.DagsterRun) -> Iterator[str]:

@@ -19,7 +19,8 @@ class Seen:
     """A run of Dagster that was made of a launch."""
 
     run: str
-    state: Literal["created", "going", "done", "failed"]  # created: Dagster has not taken it on yet
+    # created: Dagster has not taken it on yet; lost: its process is gone, and nothing it did was wrong.
+    state: Literal["created", "going", "done", "failed", "lost"]
     failure: str = ""  # the step or check that failed, and why
 
 

@@ -361,3 +361,30 @@ def test_assets_that_are_gone_from_the_code_fail_the_request(world: World):
 
     assert world.states() == ["failed"]
     assert world.answers() == ["keen/trained_model is not declared any more"]
+
+
+def test_a_run_whose_process_was_killed_is_run_again(world: World):
+    world.edit("keen/trained_model", "2")
+    world.ask("model:keen", "code")
+    world.tick()
+    (killed,) = world.going()
+
+    world.lose(killed)
+    world.settle()
+
+    assert world.ran() == [KEEN, KEEN]
+    assert world.states() == ["done"]
+
+
+def test_a_run_that_is_killed_again_and_again_fails_its_request(world: World):
+    world.edit("keen/trained_model", "2")
+    world.ask("model:keen", "code")
+
+    for _ in range(5):
+        world.tick()
+        for key in world.going():
+            world.lose(key)
+
+    assert len(world.ran()) == 3
+    assert world.states() == ["failed"]
+    assert "killed 3 times" in world.answers()[0]

@@ -58,6 +58,11 @@ class Dispatching(RuleBasedStateMachine):
     def end(self, data: st.DataObject, failure: str) -> None:
         self.world.end(data.draw(st.sampled_from(self.world.going())), failure)
 
+    @precondition(lambda self: self.world.going())
+    @rule(data=st.data())
+    def lose(self, data: st.DataObject) -> None:
+        self.world.lose(data.draw(st.sampled_from(self.world.going())))
+
     @invariant()
     def one_run_of_a_scope_at_a_time(self) -> None:
         at_work = [
