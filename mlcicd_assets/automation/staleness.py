@@ -4,7 +4,7 @@ A record says what an asset (partition) was made of and by which code. It is fre
 and every input still has the content that was read.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -78,8 +78,15 @@ def code_status(shape: CodeShape, records: Collection[Materialization], files: M
     if made is None or due:
         return Status(ASSET, None, "stale", _why_check(made, found), known, (), own=True)
     if failed:
-        return Status(ASSET, None, "held", f"failed check: {'; '.join(one.told for one in failed)}")
+        return Status(ASSET, None, "held", _why_held(failed))
     return Status(ASSET, None, "fresh", seconds=made.seconds)
+
+
+def _why_held(failed: Sequence[Standing]) -> str:
+    """A single check with what it found; of several their names."""
+    if len(failed) == 1:
+        return f"failed check: {failed[0].told}"
+    return f"failed checks: {', '.join(one.check for one in failed)} (mlcicd report tells what they found)"
 
 
 def _why_check(made: Materialization | None, found: Iterable[Standing]) -> str:
@@ -151,7 +158,7 @@ class _Assessment:
             # No model is trained from code that has not passed; one that is there stays as it is.
             if self.code.state == "held":
                 told = reason or f"upstream {place_name(behind[0])} is stale"
-                return Status(*place, "held", f"{ASSET} is held by a {self.code.reason}; {told}")
+                return Status(*place, "held", f"{ASSET} is held by {self.code.reason}; {told}")
             if self.code.state == "stale":
                 behind = (*behind, self.code.place)
         if reason or behind:
