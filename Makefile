@@ -16,13 +16,16 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # CPU wheels where the machine offers them to pip; a range, so that what is there is taken.
 TORCH ?= torch>=2.13,<2.14
 
-.PHONY: help demo test check format dev bench lock clean
+.PHONY: help demo demo-loop test check format dev bench lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.demo ## Real flights, from the file that lands to a model that answers over HTTP
 	@$(BIN)/python -m mlcicd_assets.demo
+
+demo-loop: $(VENV)/.demo ## A model that goes bad, is noticed, retrained, approved and replaced: without anybody (ARGS=--fast)
+	@$(BIN)/python -m mlcicd_assets.demo_loop $(ARGS)
 
 dev: $(VENV)/.demo ## Dagster's web interface and daemon on http://127.0.0.1:3000 (PORT=... for another)
 	@$(BIN)/mlcicd init

@@ -23,6 +23,7 @@ _MARKS: dict[Kind, str] = {
     "blocked": "#c0392b",
 }
 _HALF = 3.5  # days
+_TOP, _ROW, _ROWS = 1.52, 0.055, 9  # of the words above the curve
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def draw(
     _performance(upper, points(history, PERFORMANCE, until))
     lower.xaxis_date()
     _drift(lower, points(history, FEATURE_DRIFT, until))
+    upper.set_xlim(*_limits(history, marks, until))
     _events(upper, lower, marks)
     folder.mkdir(parents=True, exist_ok=True)
     made = [folder / "loop.png", folder / "loop.svg"]
@@ -86,7 +88,7 @@ def _performance(axes: "Axes", found: Sequence[Point]) -> None:
         )
         _bound(axes, mine, colour)
     axes.set_ylabel("average precision\non labelled payments, by week")
-    axes.set_ylim(0, 1.34)
+    axes.set_ylim(0, _TOP)
     axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     axes.grid(axis="y", alpha=0.25)
     axes.legend(loc="lower left", frameon=False, fontsize=9)
@@ -123,19 +125,33 @@ def _drift(axes: "Axes", found: Sequence[Point]) -> None:
 
 
 def _events(upper: "Axes", lower: "Axes", marks: Sequence[Mark]) -> None:
-    """A line for each event; the words in steps, so that neighbours do not cover each other."""
-    for place, mark in enumerate(sorted(marks, key=lambda one: one.day)):
-        at, colour = _days(datetime.combine(mark.day, datetime.min.time())), _MARKS.get(mark.kind, "#7f8c8d")
+    """A line for each day with events; what happened in the order of the play, above the curve."""
+    days: dict[float, list[Mark]] = {}
+    for mark in marks:
+        days.setdefault(_days(datetime.combine(mark.day, datetime.min.time())), []).append(mark)
+    middle, row = sum(upper.get_xlim()) / 2, 0
+    for at, happened in sorted(days.items()):
         for axes in (upper, lower):
-            axes.axvline(at, color=colour, linewidth=1, alpha=0.6)
-        upper.annotate(
-            f" {mark.label}",
-            (at, 1.31 - 0.058 * (place % 5)),
-            color=colour,
-            fontsize=9,
-            va="top",
-            annotation_clip=False,
-        )
+            axes.axvline(at, color=_MARKS.get(happened[0].kind, "#7f8c8d"), linewidth=1, alpha=0.6)
+        # Neighbours begin on other rows, so that their words do not cover each other.
+        row = 0 if row + len(happened) > _ROWS else row
+        for mark in happened:
+            upper.annotate(
+                f" {mark.label} ",
+                (at, _TOP - 0.01 - _ROW * row),
+                color=_MARKS.get(mark.kind, "#7f8c8d"),
+                fontsize=9,
+                ha="left" if at < middle else "right",
+                va="top",
+            )
+            row += 1
+
+
+def _limits(history: Sequence[Signal], marks: Sequence[Mark], until: datetime) -> tuple[float, float]:
+    """From the first to the last that is shown, and a little on both sides."""
+    shown = [point.at for point in points(history, FEATURE_DRIFT, until)]
+    shown += [_days(datetime.combine(mark.day, datetime.min.time())) for mark in marks]
+    return min(shown, default=0.0) - 4, max(shown, default=1.0) + 4
 
 
 def _days(moment: datetime) -> float:

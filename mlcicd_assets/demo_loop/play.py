@@ -41,9 +41,8 @@ ACTS = (
 APPROVER = "asha@example.com"
 DRIFT_DAY = START + timedelta(days=DRIFT_FROM)
 _HISTORY_DAYS = 44  # training window, holdout, and the days that labels take
-_PATIENCE_S = 300.0  # for a run, on a machine that is busy with other things
-_PACE_S = 0.06  # between two requests while a release is watched
-_FEW = 20  # payments in such a request
+_PATIENCE_S = 600.0  # for a run, on a machine that is busy with other things
+_PACE_S = 0.02  # between two requests while a release is watched
 
 
 @dataclass
@@ -129,7 +128,7 @@ class Play:
             f"request {asked.id} ({asked.request.cause}, by {asked.request.by}): {asked.request.reason}",
         )
         version = self.stage.wait("a challenger", lambda: self._waiting_version(1), _PATIENCE_S)
-        self._tell_runs(asked.id)
+        self._tell_runs(asked.id - 1)
         gain = self._tell_evaluation()
         self._require(gain is not None and gain > 0, "the challenger did not win")
         self.story.tell(
@@ -282,12 +281,16 @@ class Play:
             walking.join()
         self._end_week(frames, self.answers.total - before)
 
-    def _paced(self, frame: "pl.DataFrame", over: threading.Event) -> Iterator[dict[str, Any]]:
-        sent = self._sent(frame)
-        for request in batches(sent, self._inputs, _FEW):
-            if not over.is_set():
-                time.sleep(_PACE_S)
-            yield request
+    def _paced(self, frame: "pl.DataFrame", over: threading.Event) -> "Iterator[dict[str, Any]]":
+        """One payment after another while the release goes on; then as they come."""
+        sent, inputs, place = self._sent(frame), self._inputs, 0
+        while place < sent.height:
+            if over.is_set():
+                yield from batches(sent[place:], inputs)
+                return
+            yield from batches(sent[place : place + 1], inputs)
+            place += 1
+            time.sleep(_PACE_S)
 
     @property
     def _url(self) -> str:
