@@ -75,6 +75,7 @@ class Pipeline:
         select: str = "*",
         months: tuple[str, str] | None = (MONTHS[0], MONTHS[-1]),
         config: dict[str, Any] | None = None,
+        tags: dict[str, str] | None = None,
     ) -> dg.ExecuteInProcessResult:
         """Materialize what `select` names, in one run; failures are in the result, not raised."""
         catalogue = load_all(self.project.defs)
@@ -89,14 +90,17 @@ class Pipeline:
         job = dg.define_asset_job("chosen", selection=selection)
         resolved = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job])).resolve_job_def("chosen")
         partitioned = resolved.partitions_def is not None and months is not None
-        tags = {}
+        ranged = {}
         if partitioned and months:
-            tags = {
+            ranged = {
                 "dagster/asset_partition_range_start": months[0],
                 "dagster/asset_partition_range_end": months[1],
             }
         result = resolved.execute_in_process(
-            instance=self.instance, raise_on_error=False, tags=tags, run_config=config or {}
+            instance=self.instance,
+            raise_on_error=False,
+            tags={**ranged, **(tags or {})},
+            run_config=config or {},
         )
         self.checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
         return result
