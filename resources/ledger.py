@@ -94,10 +94,10 @@ class SqlLedger:
             _set(connection, name, new, entry.seq)
             return entry
 
-    def entries(self, model: str | None = None) -> list[Entry]:
-        """The lines, oldest first."""
+    def entries(self, model: str | None = None, *, after: int = 0) -> list[Entry]:
+        """The lines, oldest first; `after`: those that came after the line of this number."""
         with self._transaction() as connection:
-            return _read(connection, model)
+            return _read(connection, model, after)
 
     def verify(self) -> int:
         """Prove the chain and the pointers; returns the number of lines.
@@ -257,8 +257,8 @@ def _set(connection: Connection, name: str, new: str | None, seq: int) -> None:
         connection.execute(pointers.insert().values(name=name, value=new, seq=seq))
 
 
-def _read(connection: Connection, model: str | None = None) -> list[Entry]:
-    query = sa.select(entries).order_by(entries.c.seq)
+def _read(connection: Connection, model: str | None = None, after: int = 0) -> list[Entry]:
+    query = sa.select(entries).where(entries.c.seq > after).order_by(entries.c.seq)
     if model is not None:
         query = query.where(entries.c.model == model)
     rows = connection.execute(query).mappings()

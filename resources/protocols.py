@@ -412,8 +412,8 @@ class Ledger(Protocol):
         """
         ...
 
-    def entries(self, model: str | None = None) -> list[Entry]:
-        """The lines, oldest first."""
+    def entries(self, model: str | None = None, *, after: int = 0) -> list[Entry]:
+        """The lines, oldest first; `after`: those that came after the line of this number."""
         ...
 
     def verify(self) -> int:

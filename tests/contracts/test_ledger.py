@@ -116,6 +116,8 @@ def test_lines_come_back_as_they_were_written(ledger: Ledger) -> None:
 
     assert ledger.entries() == [first, second]
     assert ledger.entries("n") == [second]
+    assert ledger.entries(after=first.seq) == [second]
+    assert ledger.entries("m", after=first.seq) == []
     assert (first.seq, first.at, first.actor, first.version) == (1, "2026-01-31T12:00:00+00:00", "run-1", 1)
     assert first.details == {"ü": [1, None]}
     assert second.previous_hash == first.hash

@@ -57,8 +57,8 @@ class MemoryLedger:
             action, model, actor=actor, reason=reason, version=version, digest=digest, details=moved
         )
 
-    def entries(self, model: str | None = None) -> list[Entry]:
-        return [line for line in self.lines if model in (None, line.model)]
+    def entries(self, model: str | None = None, *, after: int = 0) -> list[Entry]:
+        return [line for line in self.lines if model in (None, line.model) and line.seq > after]
 
     def verify(self) -> int:
         replayed: dict[str, str | None] = {}

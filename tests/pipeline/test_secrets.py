@@ -12,6 +12,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+# One worker: everything is let fail once.
+pytestmark = pytest.mark.xdist_group("secrets")
+
 ROOT = Path(__file__).parents[2]
 _ALERTS = """
 channels:

@@ -10,6 +10,7 @@ from mlcicd_assets.release.history import (
     DELETED,
     OVERRIDDEN,
     PROMOTED,
+    REJECTED,
     ROLLED_BACK,
     TRAINED,
     Line,
@@ -24,6 +25,10 @@ from mlcicd_assets.release.rollout_history import (
 )
 from resources.protocols import Alert
 
+ACTIONS = frozenset(
+    {TRAINED, PROMOTED, ROLLED_BACK, DELETED, OVERRIDDEN, APPROVAL_REQUESTED, APPROVED, REJECTED}
+    | {COMPLETED, HELD, RESUMED, RETRIED, ROLLBACK_BEGAN, ROLLBACK_COMPLETED}
+)
 PREFIXES = ("rollback/", "override/", "approval/", "rollout/")
 _BACK = {ROLLED_BACK, ROLLBACK_COMPLETED}
 _FORWARD = {PROMOTED, COMPLETED, RETRIED}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import dagster as dg
 
@@ -17,7 +18,7 @@ from mlcicd_assets.automation.alerts import asked, heartbeat, releases
 from mlcicd_assets.automation.alerts.gates import Failing, Span
 from mlcicd_assets.automation.alerts.pulses import daemon_pulses, pulses
 from mlcicd_assets.automation.alerts.runs import RunCursor, read_run
-from resources.protocols import Alert, Alerts, Ledger, Records, Requests, StandingAlert
+from resources.protocols import Alert, Alerts, Entry, Ledger, Records, Requests, StandingAlert
 
 CURSOR = "watch"
 _FORMAT = 1
@@ -38,6 +39,17 @@ class State:
     looked: datetime | None = None
     awake: datetime | None = None
     first: bool = False
+
+
+@dataclass
+class Known:
+    """What this process has read of a ledger, which only grows."""
+
+    until: int = 0
+    lines: list[Entry] = field(default_factory=list)
+
+
+_known: WeakKeyDictionary[Ledger, Known] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -114,13 +126,23 @@ class Watch:
 
     def _levels(self, state: State, now: datetime) -> tuple[list[Alert], tuple[str, ...]]:
         found = [
-            *releases.release_alerts(self.ledger.entries(), self.owners, now),
+            *releases.release_alerts(_lines(self.ledger), self.owners, now),
             *asked.request_alerts(self.requests.history(_ASKED), self.owners),
             *heartbeat.heartbeat_alerts(
                 daemon_pulses(self.instance), pulses(self.instance, self.sensors), now, state.awake
             ),
         ]
         return found, (*releases.PREFIXES, *asked.PREFIXES, *heartbeat.PREFIXES)
+
+
+def _lines(ledger: Ledger) -> list[Entry]:
+    """The lines that tell of releases; only those that came since the last look are read."""
+    known = _known.setdefault(ledger, Known())
+    for line in ledger.entries(after=known.until):
+        known.until = line.seq
+        if line.action in releases.ACTIONS:
+            known.lines.append(line)
+    return known.lines
 
 
 def _differences(
