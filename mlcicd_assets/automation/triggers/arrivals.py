@@ -51,6 +51,8 @@ class Seen:
     """What is known of a dataset from earlier looks."""
 
     asked: Asked = field(default_factory=dict)  # what was asked for and is not made yet
+    # How often some of it was no longer to be made: what was taken back and comes again is news.
+    turn: int = 0
     gone: tuple[str, ...] = ()  # partitions that were told as deleted
     failing: float = 0.0  # since when it cannot be looked at, in seconds of the clock; 0: it can
 
@@ -58,7 +60,14 @@ class Seen:
     def parse(cls, found: Mapping[str, Any]) -> Self:
         """From JSON values; raises TypeError, KeyError, ValueError or AttributeError."""
         asked = {str(key): str(short) for key, short in found["asked"].items()}
-        return cls(asked, tuple(str(key) for key in found["gone"]), float(found["failing"]))
+        gone = tuple(str(key) for key in found["gone"])
+        return cls(asked, int(found["turn"]), gone, float(found["failing"]))
+
+    def after(self, found: Sequence["Arrival"], gone: Sequence[str | None]) -> Self:
+        """What is known once everything that was found is asked for."""
+        asked = {one.key: one.short for one in found}
+        settled = bool(set(self.asked) - set(asked))
+        return type(self)(asked, self.turn + settled, tuple(key or "" for key in gone))
 
 
 def parse_cursor(text: str | None) -> dict[str, Seen] | None:
@@ -110,22 +119,25 @@ def remembered(history: Iterable[KeptRequest]) -> dict[str, Asked]:
     asked: dict[str, Asked] = {}
     for kept in history:
         request = kept.request
-        if request.by == TRIGGER and request.cause == "data":
-            dataset = request.scope.partition(":")[2]
+        dataset = request.evidence.get("dataset")
+        # Those that the dispatcher derived for others carry the evidence of this dataset too.
+        if request.by == TRIGGER and request.scope == f"dataset:{dataset}":
             for key, short in request.evidence.get("fingerprints", {}).items():
-                asked.setdefault(dataset, {}).setdefault(key, short)
+                asked.setdefault(str(dataset), {}).setdefault(key, short)
     return asked
 
 
-def data_request(dataset: str, source: str, found: Sequence[Arrival], deliveries: Sequence[str]) -> Request:
+def data_request(
+    dataset: str, source: str, found: Sequence[Arrival], turn: int = 0, deliveries: Sequence[str] = ()
+) -> Request:
     """One request for everything of a dataset that is there and was not asked for."""
-    told = json.dumps(sorted((one.key, one.short) for one in found))
+    told = json.dumps([turn, sorted((one.key, one.short) for one in found)])
     return Request(
         scope=f"dataset:{dataset}",
         cause="data",
         fingerprint=hashlib.sha256(told.encode()).hexdigest(),
         reason=_reason(source, found),
-        evidence=_evidence(found, deliveries),
+        evidence={"dataset": dataset, **_evidence(found, deliveries)},
         by=TRIGGER,
     )
 

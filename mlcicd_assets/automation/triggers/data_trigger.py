@@ -17,6 +17,7 @@ from mlcicd_assets.automation.landed import asked_partitions, complete, marked_p
 from mlcicd_assets.automation.switch import default_status
 from mlcicd_assets.automation.triggers.arrivals import (
     TRIGGER,
+    Arrival,
     Made,
     Seen,
     arrivals,
@@ -35,7 +36,6 @@ from resources.protocols import (
     Arrived,
     Inbox,
     Records,
-    Request,
     Requests,
     ResourceError,
     Warehouse,
@@ -85,8 +85,9 @@ class DataTrigger:
         for name, lane in datasets.items():
             told = [one.key for one in deliveries if one.message.get("dataset") == name]
             before = Seen(asked.get(name, {})) if cursor is None else cursor.get(name)
-            look = _Look(self, lane, made.get(name, {}), before, told, standing)
-            found[name] = look.again(first=cursor is None or before is None)
+            first = cursor is None or before is None
+            look = _Look(self, lane, made.get(name, {}), before or Seen(), first, told, standing)
+            found[name] = look.again()
         failed = {name for name, one in found.items() if one.seen.failing}
         self.inbox.done([one for one in deliveries if one.message.get("dataset") not in failed])
         return found
@@ -99,7 +100,8 @@ class _Look:
     trigger: DataTrigger
     lane: DataLane
     made: Mapping[str | None, Made]
-    before: Seen | None
+    seen: Seen
+    first: bool
     deliveries: Sequence[str]
     standing: Collection[str]
 
@@ -107,27 +109,29 @@ class _Look:
     def _name(self) -> str:
         return self.lane.dataset.name
 
-    def again(self, *, first: bool) -> Found:
-        seen = self.before or Seen()
+    def again(self) -> Found:
         try:
             arrived = self._arrived()
         except ResourceError as error:
-            return self._unreachable(seen, str(error))
+            return self._unreachable(str(error))
         self._resolve("unreachable", f"{self._name} can be looked at again")
         self._tell_unfinished(arrived)
         there = {*arrived.whole, *arrived.unfinished}
         gone = deleted(there, self.made)
         self._tell_emptied(there, gone)
         found = arrivals(arrived.whole, self.made)
-        fresh = [one for one in found if seen.asked.get(one.key) != one.short]
-        told = ""
-        if fresh:
-            request = data_request(self._name, self.lane.dataset.source.named, fresh, self.deliveries)
-            told = request.reason if self._add(request, first=first) else ""
-        after = Seen({one.key: one.short for one in found}, tuple(key or "" for key in gone))
         # The first look only learns what is gone: landing folders are emptied by their owners.
-        news = () if first else tuple(key for key in gone if (key or "") not in seen.gone)
-        return Found(after, _said(told, news, arrived), news)
+        news = () if self.first else tuple(key for key in gone if (key or "") not in self.seen.gone)
+        return Found(self.seen.after(found, gone), _said(self._ask(found), news, arrived), news)
+
+    def _ask(self, found: Sequence[Arrival]) -> str:
+        """Keep a request of what was not asked for; returns what it says."""
+        fresh = [one for one in found if self.seen.asked.get(one.key) != one.short]
+        if not fresh:
+            return ""
+        source = self.lane.dataset.source.named
+        request = data_request(self._name, source, fresh, self.seen.turn, self.deliveries)
+        return request.reason if self.trigger.requests.add(request) else ""
 
     def _arrived(self) -> Arrived:
         shape, trigger, fresh = shape_of(self.lane), self.trigger, bool(self.deliveries)
@@ -143,26 +147,14 @@ class _Look:
             {key: value for key, value in found.unfinished.items() if complete(shape, key, trigger.now)},
         )
 
-    def _add(self, request: Request, *, first: bool) -> bool:
-        """Keep a request. One that was answered long ago, and that is news again, is another."""
-        requests = self.trigger.requests
-        if requests.add(request):
-            return True
-        waiting = [*requests.pending(), *requests.dispatched()]
-        same = (request.scope, request.fingerprint)
-        if first or any((one.request.scope, one.request.fingerprint) == same for one in waiting):
-            return False
-        moment = self.trigger.now.isoformat(timespec="seconds")
-        return requests.add(replace(request, fingerprint=f"{request.fingerprint}@{moment}"))
-
     # -- what a person has to know ------------------------------------------------------------------------
 
-    def _unreachable(self, seen: Seen, problem: str) -> Found:
+    def _unreachable(self, problem: str) -> Found:
         now = self.trigger.now.replace(tzinfo=UTC).timestamp()
-        since = seen.failing or now
+        since = self.seen.failing or now
         if now - since >= _UNREACHABLE_S:
             self._raise("unreachable", "unreachable", f"{self._name} cannot be looked at: {problem}")
-        return Found(replace(seen, failing=since), problem)
+        return Found(replace(self.seen, failing=since), problem)
 
     def _tell_unfinished(self, arrived: Arrived) -> None:
         late = [one for one in arrived.unfinished.values() if one.seconds >= _UNFINISHED_S]

@@ -458,3 +458,31 @@ def test_the_planner_sees_a_correction_by_the_same_mark(
     assert states(SqlWarehouse({"SHOP_URL": url})) == ["stale"]
     assert states(None) == ["fresh"]  # nobody asked: unchanged as far as is known
     assert states(SqlWarehouse({})) == ["fresh"]
+
+
+def test_a_tick_that_keeps_failing_does_not_ask_again_for_what_failed(site: Site) -> None:
+    site.land("2026-01-10")
+    site.tick()
+    site.make()
+    site.tick()
+    before = site.cursor
+    site.land("2026-01-11")
+    assert len(site.tick()) == 1
+    site.answer("failed")
+
+    for _ in range(5):  # Dagster never kept the cursor
+        site.cursor = before
+        assert site.tick() == []
+
+
+def test_what_the_dispatcher_derived_for_others_is_not_taken_for_ours(tmp_path: Path) -> None:
+    site = Site(tmp_path, {"orders": lane("orders"), "visits": lane("visits")})
+    site.land("2026-01-10")
+    site.land("2026-01-10", content="b\n2\n", dataset="visits")
+    of_orders, _ = site.tick()
+    derived = {**of_orders.evidence, "derived_from": [1]}
+    site.requests.add(replace(of_orders, scope="dataset:visits", evidence=derived))
+
+    site.cursor = None
+
+    assert site.tick() == []
