@@ -19,6 +19,7 @@ def monitor(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="A declared model.")],
     windows: Annotated[int, typer.Option("--windows", min=1, help="How many of the newest windows.")] = 7,
+    as_of: Annotated[str, typer.Option("--as-of", help="Windows over by then: 2026-04-10T00:00.")] = "",
     as_json: Json = False,
 ) -> None:
     """Show each signal's newest state, the newest windows, and the episodes."""
@@ -28,12 +29,26 @@ def monitor(
     session = session_of(context)
     lane = session.model(model)
     champion = int(session.ledger.pointer(champion_pointer(lane.model.name)) or 0)
-    signals = history(session.lake, model)
+    signals = history(session.lake, model, until=_until(as_of, lane.model.monitor.window))
     found = episodes(session.lake, model)
     if as_json:
         print_json(_as_json(model, champion, signals, found, windows))
         return
     _show(model, champion, signals, found, windows)
+
+
+def _until(as_of: str, window: str) -> str | None:
+    """The newest window that was over then; raises BadParameter for a text that is no moment."""
+    from datetime import datetime
+
+    from mlcicd_assets.ml.monitoring.windows import last_spans, window_length
+
+    if not as_of:
+        return None
+    try:
+        return last_spans(datetime.fromisoformat(as_of), window_length(window), 1)[0].key
+    except ValueError:
+        raise typer.BadParameter(f"--as-of reads like 2026-04-10T00:00, not {as_of!r}") from None
 
 
 def _as_json(

@@ -45,7 +45,8 @@ class PerformanceRule(Declaration):
         if evaluated is None:
             return None
         lost = (self.drop or DROP) * abs(evaluated)
-        return Bound(">=", evaluated - lost) if more_is_better else Bound("<=", evaluated + lost)
+        kept = evaluated - lost if more_is_better else evaluated + lost
+        return Bound(">=" if more_is_better else "<=", float(f"{kept:.4g}"))  # as it is told
 
 
 class Violations(Declaration):

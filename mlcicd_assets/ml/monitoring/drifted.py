@@ -97,7 +97,8 @@ def _concluded(signal: Signal, found: Sequence[FeatureDrift]) -> Signal:
         return replace(signal, state="ok")
     said = ", ".join(f"{one.name} {one.size:.3g}" for one in sorted(drifted, key=_ratio, reverse=True)[:5])
     more = f" and {len(drifted) - 5} more" if len(drifted) > 5 else ""
-    of = f"{len(drifted)} of {len(judged)} drifted ({signal.bound})"
+    of = f"{len(drifted)} of {len(judged)} " if signal.name == FEATURE_DRIFT else ""
+    of = f"{of}drifted ({signal.bound})"
     return replace(
         signal,
         state="violated",

@@ -44,6 +44,15 @@ def test_as_json_for_programs(world: Any, mlcicd: Any) -> None:
     assert found["episodes"][0]["stands"] is False
 
 
+def test_as_of_an_earlier_moment(world: Any, mlcicd: Any) -> None:
+    _seen(world)
+
+    found = mlcicd.json(world, "monitor", "shop_risk", "--as-of", "2026-04-03T06:00")
+
+    assert found["signals"]["traffic"]["window"] == "2026-04-02T00:00"
+    assert "reads like" in mlcicd(world, "monitor", "shop_risk", "--as-of", "yesterday").stderr
+
+
 def test_before_the_first_look_it_says_what_to_run(world: Any, mlcicd: Any) -> None:
     said = mlcicd(world, "monitor", "shop_risk").stdout
 

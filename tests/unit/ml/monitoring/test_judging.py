@@ -197,7 +197,8 @@ def test_a_declaration_that_means_nothing_says_what_is_expected(declared: dict[s
 
 
 @pytest.mark.parametrize(
-    ("evaluated", "more", "bound"), [(0.5, True, ">= 0.4"), (10.0, False, "<= 12"), (-0.5, True, ">= -0.6")]
+    ("evaluated", "more", "bound"),
+    [(0.5, True, ">= 0.4"), (0.754435, True, ">= 0.6035"), (10.0, False, "<= 12"), (-0.5, True, ">= -0.6")],
 )
 def test_a_drop_is_a_share_of_what_was_evaluated(evaluated: float, more: bool, bound: str) -> None:
     assert str(PerformanceRule().limit(evaluated, more_is_better=more)) == bound
