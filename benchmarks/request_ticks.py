@@ -32,6 +32,7 @@ from resources.requests_sql import SqlRequests
 from tests.fakes.alerts import MemoryAlerts
 
 BUDGET_S = 1.0
+Took = tuple[float, float]  # seconds on the clock, and of this process's processor time
 MODELS, DATASETS, DAYS, HISTORY = 50, 5, 365, 100_000
 START = date(2025, 1, 1)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -63,9 +64,11 @@ def main() -> int:
                 bench.nothing_stale(one) for one in range(rounds)
             ],
         }
+    medians = {kind: statistics.median(one[0] for one in took) for kind, took in times.items()}
     for kind, took in times.items():
-        print(f"{kind}: median {statistics.median(took):.3f} s, worst {max(took):.3f} s")
-    worst = max(statistics.median(took) for took in times.values())
+        used = statistics.median(one[1] for one in took)
+        print(f"{kind}: median {medians[kind]:.3f} s, of which {used:.3f} s are its own processor time")
+    worst = max(medians.values())
     print(f"slowest kind {worst:.3f} s (budget {BUDGET_S} s): {'kept' if worst <= BUDGET_S else 'MISSED'}")
     return 0 if worst <= BUDGET_S else 1
 
@@ -124,17 +127,17 @@ class Bench:
                 (count,),
             )
 
-    def tick(self) -> float:
+    def tick(self) -> Took:
         sensor = requests_sensor(lambda _: self.blueprint, lambda: NOW)
         resources = {"requests": self.requests, "known_landing": self.landing, "records": self.records}
         resources |= {"ledger": self.ledger, "alerts": MemoryAlerts()}
         resources |= dict.fromkeys(["git", "repository", "warehouse"], object())  # nothing here asks them
         context = dg.build_sensor_context(self.instance, resources=resources)
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         sensor(context)
-        return time.perf_counter() - began
+        return time.perf_counter() - began, time.process_time() - used
 
-    def new_day(self, number: int) -> float:
+    def new_day(self, number: int) -> Took:
         """One tick that begins all of it; then it is as if all of it had failed."""
         for dataset in self.blueprint.datasets:
             if not number:
@@ -145,7 +148,7 @@ class Bench:
             self.end()
         return took
 
-    def nothing_stale(self, number: int) -> float:
+    def nothing_stale(self, number: int) -> Took:
         self.end()
         if not number:
             self.days = DAYS + 1

@@ -117,7 +117,7 @@ class _Tick:
         request = kept.request
         said = unknown(request.scope, self.situation.blueprint)
         if not said and request.tier != "full":
-            said = f"the tier {request.tier!r} is not run from here: 'mlcicd report' proves a pull request"
+            said = f"the tier {request.tier!r} is for CI: mlcicd ci --tier {request.tier}"
         if not said and request.scope == ALL:
             self._change((kept,), "merged", "into requests of each dataset and model that it concerns")
             return True

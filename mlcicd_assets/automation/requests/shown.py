@@ -41,7 +41,7 @@ def observations(decision: Decision, requests: Requests) -> Iterator[dg.AssetObs
     waiting = sum(one.state == "pending" for one in newest)
     yield dg.AssetObservation(
         NAME,
-        description=f"{waiting} requests wait",
+        description=f"{waiting} request{' waits' if waiting == 1 else 's wait'}",
         metadata={"waiting": waiting, "requests": requests_table(newest[:_LISTED])},
     )
 
