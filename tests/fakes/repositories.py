@@ -27,6 +27,22 @@ class Clone:
         )
         return done.stdout.strip()
 
+    def commits(self, branch: str, file: str, count: int) -> None:
+        """Many commits of one file on a new branch from main, by one process."""
+        parts = []
+        for number in range(count):
+            who = f"committer Asha <asha@example.org> {1_700_000_000 + number} +0000"
+            text = f"x = {number}\n"
+            start = "from refs/heads/main\n" if number == 0 else ""
+            parts.append(f"commit refs/heads/{branch}\n{who}\ndata 4\nstep\n{start}")
+            parts.append(f"M 100644 inline {file}\ndata {len(text)}\n{text}\n")
+        subprocess.run(
+            ["git", "-C", str(self.folder), "fast-import", "--quiet"],
+            input="".join(parts),
+            text=True,
+            check=True,
+        )
+
     def commit(self, message: str = "change", **files: str) -> str:
         """Commit everything, with files written first: `model__py="x = 1"` is model.py; the commit."""
         return self.commit_files(message, {name.replace("__", "."): text for name, text in files.items()})

@@ -50,10 +50,7 @@ def test_heads_and_what_lies_between_two_states(repository: Repository, origin: 
 
 def test_a_merge_of_many_commits_is_bounded_but_counted(repository: Repository, origin: Clone) -> None:
     first = repository.heads()["main"]
-    origin.git("switch", "-q", "-c", "feature")
-    for number in range(60):
-        origin.commit(f"step {number}", model__py=f"x = {number}\n")
-    origin.git("switch", "-q", "main")
+    origin.commits("feature", "model.py", 60)
     origin.git("merge", "-q", "--no-ff", "feature", "-m", "merge")
 
     movement = repository.movement("main", first, repository.heads()["main"])

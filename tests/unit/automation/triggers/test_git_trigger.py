@@ -149,8 +149,8 @@ def test_ten_commits_between_two_looks_are_one_request(site: Site) -> None:
 
 def test_evidence_is_bounded(site: Site) -> None:
     site.change({f"defs/returns/part_{number}.py": "x = 1\n" for number in range(80)})
-    for number in range(30):
-        site.change({MODEL: estimator(number + 2)})
+    site.clone.commits("feature", "defs/returns/notes.py", 30)
+    site.clone.git("merge", "-q", "feature", "-m", "merge")
 
     (request,) = site.tick()
 
