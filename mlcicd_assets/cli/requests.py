@@ -82,9 +82,8 @@ def add(
     if as_json:
         print_json(plain(kept))
         return
-    sensor = "rollback_requests" if cause == "rollback" else "requests"
     typer.echo(f"request {kept.id}: {scope} ({cause}), asked for by {by}: {reason}")
-    typer.echo(f"the sensor '{sensor}' answers it while it is on; see: mlcicd requests")
+    typer.echo(f"the sensor '{_sensor(cause)}' answers it while it is on; see: mlcicd requests")
 
 
 @app.command()
@@ -179,7 +178,7 @@ def _show(found: "Sequence[KeptRequest]") -> None:
             one.request.scope,
             one.request.cause,
             one.request.reason,
-            one.answer or "waits for the sensor 'requests'",
+            one.answer or f"waits for the sensor '{_sensor(one.request.cause)}'",
             one.request.by,
             one.at[:16].replace("T", " "),
             one.run[:8],
@@ -187,6 +186,10 @@ def _show(found: "Sequence[KeptRequest]") -> None:
         for one in found
     ]
     console().print(table("", columns, rows))
+
+
+def _sensor(cause: str) -> str:
+    return "rollback_requests" if cause == "rollback" else "requests"
 
 
 def _scope(session: Session, name: str) -> str:
