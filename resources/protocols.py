@@ -16,10 +16,10 @@ from resources.alert import Alerts as Alerts
 from resources.alert import Severity as Severity
 from resources.alert import StandingAlert as StandingAlert
 from resources.alert import Telling as Telling
-from resources.arrival import Arrived as Arrived
-from resources.arrival import Unfinished as Unfinished
 from resources.archive import Compacted as Compacted
 from resources.archive import PredictionArchive as PredictionArchive
+from resources.arrival import Arrived as Arrived
+from resources.arrival import Unfinished as Unfinished
 from resources.inbox import Delivery as Delivery
 from resources.inbox import Inbox as Inbox
 from resources.redaction import redact
