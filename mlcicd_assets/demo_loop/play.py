@@ -168,6 +168,7 @@ class Play:
 
     def poison(self) -> None:
         """Upstream delivers old days again, with labels that somebody turned; then code is committed."""
+        self._taken_in()
         before = self.watching.newest_request()
         days = self._poisoned_days()
         for day in days:
@@ -248,11 +249,15 @@ class Play:
             f"{answered:,} payments answered by version {self.stage.champion}; the week's files have landed",
         )
         # The daemon takes this week in while the next is played: the labels that count now came before it.
-        self.stage.wait("last week's features", lambda: self.watching.made(self._landed) or None, _PATIENCE_S)
+        self._taken_in()
         self._landed = self.week.days
         self.history = self.watching.monitor(self.week.after)
         self._tell_news()
         self.week = self.week.next()
+
+    def _taken_in(self) -> None:
+        """The last week that landed has features."""
+        self.stage.wait("last week's features", lambda: self.watching.made(self._landed) or None, _PATIENCE_S)
 
     def _tell_news(self) -> None:
         """Windows whose labels have come since the last look."""
