@@ -79,10 +79,10 @@ def _played(play: Play) -> tuple[int, str]:
 
 
 def _drawn(play: Play, folder: Path) -> list[Path]:
-    if not play.history:
+    if not play.living.history:
         return []
-    until = datetime.combine(play.week.first + timedelta(days=7), datetime.min.time())
-    return draw(play.history, play.story.marks, until, folder / "reports", _TITLE)
+    until = datetime.combine(play.living.week.first + timedelta(days=7), datetime.min.time())
+    return draw(play.living.history, play.story.marks, until, folder / "reports", _TITLE)
 
 
 def _summary(play: Play, pictures: list[Path], problem: str) -> None:
@@ -101,7 +101,7 @@ def _summary(play: Play, pictures: list[Path], problem: str) -> None:
 
 
 def _facts(play: Play, pictures: list[Path]) -> list[tuple[str, str]]:
-    answers = play.answers
+    answers = play.living.answers
     facts = [
         ("took", f"{play.story.seconds:.0f} s"),
         ("payments", f"{answers.total:,} answered over HTTP, {len(answers.failures)} requests failed"),

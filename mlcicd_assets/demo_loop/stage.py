@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MODEL = "fraud_detector"
 _PROJECT = Path(__file__).parents[2]
+PATIENCE_S = 600.0  # for a run, on a machine that is busy with other things
 _POLL_S = 0.25
 _COMMAND_S = 120.0
 # One second instead of five between looks at the queue: the play is short.
