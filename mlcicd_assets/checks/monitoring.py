@@ -5,6 +5,7 @@ import dagster as dg
 from mlcicd_assets.assets.monitoring.kept import episodes, history
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.monitoring.episodes import latest
+from mlcicd_assets.ml.monitoring.windows import window_length
 from mlcicd_assets.release.run_files import champion_pointer
 from resources.protocols import Lake, Ledger
 
@@ -21,8 +22,9 @@ def monitoring_healthy(lane: ModelLane) -> dg.AssetChecksDefinition:
     def _monitoring_healthy(
         lake: dg.ResourceParam[Lake], ledger: dg.ResourceParam[Ledger]
     ) -> dg.AssetCheckResult:
+        length = window_length(lane.model.monitor.window)
         champion = int(ledger.pointer(champion_pointer(model)) or 0)
-        newest = latest(history(lake, model), champion)
+        newest = latest(history(lake, model, length=length), champion)
         standing = [one for one in episodes(lake, model) if one.open and one.version == champion]
         violated = [one for one in newest.values() if one.state == "violated"]
         unknown = [one for one in newest.values() if one.state == "not enough evidence"]

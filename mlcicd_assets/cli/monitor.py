@@ -24,12 +24,14 @@ def monitor(
 ) -> None:
     """Show each signal's newest state, the newest windows, and the episodes."""
     from mlcicd_assets.assets.monitoring.kept import episodes, history
+    from mlcicd_assets.ml.monitoring.windows import window_length
     from mlcicd_assets.release.run_files import champion_pointer
 
     session = session_of(context)
     lane = session.model(model)
     champion = int(session.ledger.pointer(champion_pointer(lane.model.name)) or 0)
-    signals = history(session.lake, model, until=_until(as_of, lane.model.monitor.window))
+    window = lane.model.monitor.window
+    signals = history(session.lake, model, until=_until(as_of, window), length=window_length(window))
     found = episodes(session.lake, model)
     if as_json:
         print_json(_as_json(model, champion, signals, found, windows))

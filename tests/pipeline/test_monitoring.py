@@ -3,13 +3,14 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from mlcicd_assets.assets.monitoring.kept import history
 from mlcicd_assets.ml.monitoring.signals import FEATURE_DRIFT, LABELS, PERFORMANCE, SCORE_DRIFT, TRAFFIC
 from resources.lake import DeltaLake
 from resources.landing import LandingFolder
@@ -189,3 +190,16 @@ def test_records_without_keys_count_as_unlabelled(served: Pipeline) -> None:
 
     assert _states(table, PERFORMANCE) == ["waiting"]
     assert table.filter(pl.col("signal") == LABELS)["value"][0] == 0.0
+
+
+def test_windows_of_another_length_from_before_do_not_count(served: Pipeline) -> None:
+    may = sales("2026-05")
+    _land_may(served, may)
+    _ask(served, may)
+    _monitor(served)
+    lake = served.resources["lake"]
+
+    weeks, days = (history(lake, "returns", length=timedelta(days=length)) for length in (7, 1))
+
+    assert len({one.window for one in weeks}) == 4
+    assert days == []

@@ -1,7 +1,7 @@
 """What monitoring has kept in the lake: signals by window, and the episodes."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -23,15 +23,21 @@ from resources.protocols import Lake
 HISTORY = 400
 
 
-def kept_windows(lake: Lake, model: str) -> list[str]:
-    """The windows that were looked at, oldest first."""
-    return sorted(key for key in lake.versions(table_name(model)) if key is not None)
+def history(
+    lake: Lake, model: str, *, until: str | None = None, length: timedelta | None = None
+) -> list[Signal]:
+    """The signals of the newest windows, oldest first; `until` is the newest one that counts.
 
-
-def history(lake: Lake, model: str, *, until: str | None = None) -> list[Signal]:
-    """The signals of the newest windows, oldest first; `until` is the newest one that counts."""
-    keys = [key for key in kept_windows(lake, model) if until is None or key <= until][-HISTORY:]
-    return from_frame(lake.scan(table_name(model), partitions=keys).collect()) if keys else []
+    Only windows of this `length` count, where one is given: those from before the declaration was changed
+    overlap them.
+    """
+    kept = sorted(key for key in lake.versions(table_name(model)) if key is not None)
+    keys = [key for key in kept if until is None or key <= until][-HISTORY:]
+    if not keys:
+        return []
+    rows = lake.scan(table_name(model), partitions=keys)
+    same = pl.lit(value=True) if length is None else pl.col("end") - pl.col("start") == length
+    return from_frame(rows.filter(same).collect())
 
 
 def open_windows(signals: Sequence[Signal]) -> set[str]:

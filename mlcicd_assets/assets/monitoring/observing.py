@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mlcicd_assets.assets.monitoring.kept import history, keep_window, kept_windows, open_windows
+from mlcicd_assets.assets.monitoring.kept import history, keep_window, open_windows
 from mlcicd_assets.assets.monitoring.looking import Look, Observer
 from mlcicd_assets.assets.monitoring.watched_versions import WatchedVersions
 from mlcicd_assets.ml.catalogue import ModelLane
@@ -67,8 +67,9 @@ def observe(
     """
     model = lane.model.name
     world.traffic_history.note("production", model, world.serving.traffic("production", model), now)
-    before = history(world.lake, model)
-    spans = due(lane, world.lake, before, as_of, windows)
+    length = window_length(lane.model.monitor.window)
+    before = history(world.lake, model, length=length)
+    spans = due(lane, before, as_of, windows)
     observer = _observer(lane, world, versions, current.version, as_of, spans, before)
     looks, written = [], 0
     for span in spans:
@@ -77,12 +78,10 @@ def observe(
         written += keep_window(world.lake, lane, look.signals, as_of)
         looks.append(look)
     until = max((span.key for span in spans), default=None)
-    return Observed(current, as_of, looks, written, history(world.lake, model, until=until))
+    return Observed(current, as_of, looks, written, history(world.lake, model, until=until, length=length))
 
 
-def due(
-    lane: ModelLane, lake: Lake, before: Sequence[Signal], as_of: datetime, windows: int | None
-) -> list[Span]:
+def due(lane: ModelLane, before: Sequence[Signal], as_of: datetime, windows: int | None) -> list[Span]:
     """Which windows are looked at."""
     monitor = lane.model.monitor
     length = window_length(monitor.window)
@@ -91,7 +90,7 @@ def due(
     return due_spans(
         as_of,
         length,
-        known=kept_windows(lake, lane.model.name),
+        known={one.window for one in before},
         open_=open_windows(before),
         patience=parse_duration(monitor.patience),
         at_most=AT_MOST,
