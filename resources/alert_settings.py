@@ -197,12 +197,6 @@ class FileNotifier:
     def _default(self) -> dict[str, Channel]:
         return {"log": LogChannel(), "file": File(kind="file").channel(self._home, self._environment)}
 
-    @property
-    def place(self) -> str:
-        """Where the settings come from, for people."""
-        found = next((place for place in self._places if place.is_file()), None)
-        return str(found) if found else (_WEBHOOK if self._environment.get(_WEBHOOK) else "the defaults")
-
 
 _WEBHOOK_ALONE: dict[str, Any] = {
     "channels": {

@@ -8,7 +8,7 @@ import base64
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -28,23 +28,27 @@ _PLAIN_NAME = re.compile(r"_(?:FILE|PATH|DIR|FOLDER|ID|HEADER|NAME|USER|LIMIT|BU
 _PATH_PART = 12
 _KEY_LINE = 20  # characters from which a line of a PEM key is a secret of its own
 
-# Telling wherever they stand, in pages and programs as well.
-_STRONG: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\b([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@:'\"<>\\]*:[^\s/@'\"<>\\]+@"), rf"\1{MASK}@"),
-    (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), MASK),
-    (re.compile(r"\bgh[pousr]_[A-Za-z0-9]{20,}\b|\bgithub_pat_\w{20,}\b|\bglpat-[\w-]{16,}"), MASK),
-    (re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{8,}"), MASK),
-    (re.compile(r"(https://hooks\.slack(?:-gov)?\.com/)[\w/+-]+"), rf"\1{MASK}"),
+# Telling wherever they stand, in pages and programs as well; each is tried only where a hint of it stands.
+_STRONG: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
+    (("://",), re.compile(r"://[^\s/@:'\"<>\\]*:[^\s/@'\"<>\\]+@"), f"://{MASK}@"),
+    (("AKIA", "ASIA"), re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), MASK),
     (
+        ("gh", "glpat"),
+        re.compile(r"\bgh[pousr]_[A-Za-z0-9]{20,}\b|\bgithub_pat_\w{20,}\b|\bglpat-[\w-]{16,}"),
+        MASK,
+    ),
+    (("xox",), re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{8,}"), MASK),
+    (("hooks.slack",), re.compile(r"(https://hooks\.slack(?:-gov)?\.com/)[\w/+-]+"), rf"\1{MASK}"),
+    (
+        ("PRIVATE KEY-----",),
         re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S),
         MASK,
     ),
 )
-_HINTS = ("://", "AKIA", "ASIA", "gh", "glpat", "xox", "-----BEGIN")
 # Telling in a message; in a page they would mangle programs.
 _QUOTES = r"['\"\\]*"
 _LOOSE: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\b([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@'\"<>\\]+@"), rf"\1{MASK}@"),
+    (re.compile(r"://[^\s/@'\"<>\\]+@"), f"://{MASK}@"),
     (
         re.compile(
             rf"(?i)\b((?:proxy-)?authorization{_QUOTES}\s*[:=]\s*{_QUOTES}(?:(?:basic|bearer|token|digest)\s+)?)"
@@ -66,6 +70,7 @@ _LOOSE_HINT = re.compile(
 )
 
 _read: set[str] = set()
+_cached: list[Any] = [None, None]  # for which secrets, and the pattern that finds them
 
 
 def know(value: str) -> str:
@@ -86,15 +91,15 @@ def redact(text: str) -> str:
 def redact_page(text: str) -> str:
     """A page, a file or a program's text without secrets; what only looks like one in a message stays."""
     text = redact_known(text)
-    if any(hint in text for hint in _HINTS):
-        for pattern, instead in _STRONG:
+    for hints, pattern, instead in _STRONG:
+        if any(hint in text for hint in hints):
             text = pattern.sub(instead, text)
     return text
 
 
 def redact_known(text: str) -> str:
     """A text without the secrets whose values are known."""
-    found = _matcher(frozenset(_read | environment_secrets(os.environ))) if text else None
+    found = _known_pattern() if text else None
     return found.sub(MASK, text) if found is not None else text
 
 
@@ -148,8 +153,17 @@ def _parts(value: str) -> Iterator[str]:
         yield from (line for line in value.splitlines() if len(line) >= _KEY_LINE and "-----" not in line)
 
 
-@lru_cache(maxsize=8)
-def _matcher(values: frozenset[str]) -> re.Pattern[str] | None:
+def _known_pattern() -> re.Pattern[str] | None:
+    """Made anew where the environment or what was read has changed: a line of a log costs microseconds."""
+    # The environment's own mapping, as bytes: decoding every variable takes a hundred times as long.
+    now = (tuple(getattr(os.environ, "_data", os.environ).items()), frozenset(_read))
+    if _cached[0] != now:
+        _cached[:] = [now, _pattern(_read | environment_secrets(os.environ))]
+    found: re.Pattern[str] | None = _cached[1]
+    return found
+
+
+def _pattern(values: Set[str]) -> re.Pattern[str] | None:
     forms = {form for value in values for form in _forms(value)}
     if not forms:
         return None
