@@ -1,4 +1,4 @@
-"""Weeks as they pass: payments are answered as they come, land as files, and are looked at with their labels."""
+"""Weeks as they pass: payments are answered, land as files, and are looked at once their labels have come."""
 
 import threading
 import time
