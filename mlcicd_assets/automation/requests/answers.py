@@ -50,6 +50,10 @@ def finished(situation: Situation, owner: str, launches: Sequence[Launch]) -> tu
         return "done", f"done by {runs}"
     if left.asset == f"{owner}/{MODEL_STAGES[-1]}" and (why := situation.awaits(owner)):
         return "done", f"done by {runs}; {why}"
+    if owner in situation.blueprint.models and not _made(situation.training(owner), launches):
+        training = situation.training(owner)
+        if training.state == "stale":  # what it is made of changed once more while it was being made
+            return "failed", f"after {runs}: {training.name} was not made: {training.reason}; ask again"
     return "done", f"done by {runs}; {left.name} is stale again: {left.reason}"
 
 

@@ -301,6 +301,19 @@ def test_a_release_that_waits_for_a_person_ends_its_request(world: World):
     ]
 
 
+def test_data_that_changes_once_more_while_it_is_made_is_no_training(world: World):
+    world.land(day(3), "f1")
+    world.ask("model:keen", "drift")
+    (ask,) = world.tick()
+    world.end(ask.launch.key)
+    world.land(day(3), "f2")  # corrected a moment later; its own request asks for it
+
+    world.settle(3)
+
+    assert world.states() == ["failed"]
+    assert world.answers()[0].startswith("after one run: keen/trained_model was not made: data changed")
+
+
 def test_work_of_somebody_else_is_waited_for(world: World):
     world.busy["events"] = "1234"
     world.land(day(3), "f1")

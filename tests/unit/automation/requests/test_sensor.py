@@ -1,6 +1,7 @@
 """The sensors against a Dagster instance: tags, keys, what is asked for again, and how failures are told."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -224,6 +225,49 @@ def test_the_sensor_stale_leaves_what_requests_are_about_to_run(world: World, in
     assert say().startswith("requests are being answered")
     made_of(instance, request, dg.DagsterRunStatus.STARTED)
     assert say().startswith("a run of the plan is going on")
+
+
+class Location:
+    """A code location that has loaded only some lanes."""
+
+    def __init__(self, *lanes: str) -> None:
+        self.asset_graph = self
+        self._keys = {dg.AssetKey([lane, "any"]) for lane in lanes}
+
+    def get_all_asset_keys(self) -> set[dg.AssetKey]:
+        return self._keys
+
+
+def test_what_the_code_location_has_not_loaded_yet_waits_for_that(
+    world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        dg.SensorEvaluationContext, "repository_def", Location("events", "places", "calm"), raising=False
+    )
+    world.ask("model:keen", "code")
+    world.ask("model:nobody", "code")
+
+    found = tick(world, instance)
+
+    assert found.run_requests == []
+    assert world.states() == ["pending", "refused"]
+    assert world.answers()[0].startswith("waits until the code location is reloaded")
+    monkeypatch.undo()
+    assert len(tick(world, instance).run_requests) == 1
+
+
+def test_dynamic_partitions_are_registered_with_their_run(world: World, instance: dg.DagsterInstance):
+    events = replace(world.blueprint.datasets["events"], partitions="dynamic")
+    world.blueprint = replace(world.blueprint, datasets={**world.blueprint.datasets, "events": events})
+    world.land("march", "f1")
+    world.ask("dataset:events", "data")
+
+    found = tick(world, instance)
+
+    (request,) = found.run_requests
+    assert request.tags["dagster/asset_partition_range_start"] == "march"
+    (registered,) = found.dynamic_partitions_requests
+    assert (registered.partitions_def_name, registered.partition_keys) == ("events", ["march"])
 
 
 # -- rollbacks ---------------------------------------------------------------------------------------------
