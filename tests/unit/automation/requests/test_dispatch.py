@@ -301,6 +301,24 @@ def test_a_release_that_waits_for_a_person_ends_its_request(world: World):
     ]
 
 
+def test_another_batch_waits_for_the_lane_that_a_run_of_ours_works_on(world: World):
+    world.land(day(3), "f1")
+    world.ask("dataset:events", "manual")
+    (ask,) = world.tick()
+    world.land(day(4), "f1")  # which that run does not make
+    world.ask("model:keen", "drift")
+
+    assert world.tick() == []
+
+    assert world.states() == ["dispatched", "pending"]
+    assert world.answers()[1] == (
+        f"waits for events: the run of another request ({ask.launch.key}) works on it"
+    )
+    world.settle()
+    assert world.states() == ["done", "done"]
+    assert world.ran()[1:] == [f"{EVENTS} {day(4)}...{day(4)}", KEEN]
+
+
 def test_data_that_changes_once_more_while_it_is_made_is_no_training(world: World):
     world.land(day(3), "f1")
     world.ask("model:keen", "drift")
