@@ -1,7 +1,8 @@
 """Requests that were refused or whose run failed, until a later one of the same scope goes through. Pure."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from resources.protocols import Alert, KeptRequest
 
@@ -20,6 +21,18 @@ def request_alerts(history: Sequence[KeptRequest], owners: Mapping[str, str]) ->
         if kept.state in {"refused", "failed"}:
             found.append(_alert(kept, owners))
     return found
+
+
+def told_by_budget(alert: Alert, standing: Iterable[str]) -> bool:
+    """Whether a refusal for want of budget is told already, as the budget's own alert."""
+    model = alert.subject.removeprefix("model:")
+    return "budget" in alert.state and any(cause.startswith(f"budget/{model}/") for cause in standing)
+
+
+def months_over(standing: Iterable[str], now: datetime) -> list[str]:
+    """Budgets of months that are over in every time zone."""
+    month = (now - timedelta(days=1)).strftime("%Y-%m")
+    return [cause for cause in standing if cause.startswith("budget/") and cause.rpartition("/")[2] < month]
 
 
 def _alert(kept: KeptRequest, owners: Mapping[str, str]) -> Alert:

@@ -83,7 +83,9 @@ class Watch:
         before = {one.alert.cause: one for one in self.alerts.standing()}
         actions, left = self._runs(state, patience_s)
         found, prefixes = self._levels(state, now)
+        found = [alert for alert in found if not asked.told_by_budget(alert, before)]
         actions += _differences(found, before, prefixes)
+        actions += [(cause, "the month is over") for cause in asked.months_over(before, now)]
         raised, resolved = [], []
         for action in actions:
             if isinstance(action, Alert):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mlcicd_assets.automation.alerts.asked import request_alerts
+from mlcicd_assets.automation.alerts.asked import months_over, request_alerts, told_by_budget
 from mlcicd_assets.automation.alerts.releases import release_alerts
 from resources.protocols import KeptRequest, Request, RequestState
 from tests.fakes.ledger import MemoryLedger
@@ -105,3 +105,18 @@ def test_a_refused_request_stands_until_one_of_its_scope_is_done() -> None:
     assert later.state == alert.state  # the same refusal a day later
     assert request_alerts([kept(3, "pending"), again, refused], {})
     assert request_alerts([kept(3, "done"), again, refused], {}) == []
+
+
+def test_a_refusal_for_want_of_budget_is_the_budget_s_alert() -> None:
+    (alert,) = request_alerts([kept(1, "refused", "the budget of 20 cpu-hours/month is spent")], {})
+
+    assert told_by_budget(alert, ["budget/returns/2026-11"])
+    assert not told_by_budget(alert, ["budget/other/2026-11"])
+
+
+def test_a_budget_s_alert_ends_with_its_month_in_every_time_zone() -> None:
+    standing = ["budget/returns/2026-10", "budget/returns/2026-11", "request/model:returns"]
+
+    assert months_over(standing, NOW) == ["budget/returns/2026-10"]
+    assert months_over(standing, datetime(2026, 12, 1, 5, tzinfo=UTC)) == ["budget/returns/2026-10"]
+    assert len(months_over(standing, datetime(2026, 12, 2, 5, tzinfo=UTC))) == 2
