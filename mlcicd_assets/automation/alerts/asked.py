@@ -1,4 +1,4 @@
-"""Requests that were refused or whose run failed, until a later one of the same scope goes through. Pure."""
+"""Requests that were refused or never came to a run, until a later one of their scope goes through. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ PREFIXES = ("request/",)
 
 
 def request_alerts(history: Sequence[KeptRequest], owners: Mapping[str, str]) -> list[Alert]:
-    """What stands: by scope and cause, the newest request that was refused or failed; newest first."""
+    """What stands: by scope, where the newest request that was decided was refused; newest first."""
     found: list[Alert] = []
     decided: set[str] = set()
     for kept in sorted(history, key=lambda one: one.id, reverse=True):
@@ -18,7 +18,8 @@ def request_alerts(history: Sequence[KeptRequest], owners: Mapping[str, str]) ->
         if scope in decided or kept.state in {"pending", "merged", "dispatched"}:
             continue
         decided.add(scope)
-        if kept.state in {"refused", "failed"}:
+        # A run that failed is told as that, by what failed in it.
+        if kept.state == "refused" or (kept.state == "failed" and not kept.run):
             found.append(_alert(kept, owners))
     return found
 

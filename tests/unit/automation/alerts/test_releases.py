@@ -1,5 +1,6 @@
 """What of the releases needs a person, as the ledger tells it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -105,6 +106,13 @@ def test_a_refused_request_stands_until_one_of_its_scope_is_done() -> None:
     assert later.state == alert.state  # the same refusal a day later
     assert request_alerts([kept(3, "pending"), again, refused], {})
     assert request_alerts([kept(3, "done"), again, refused], {}) == []
+
+
+def test_a_request_whose_run_failed_is_told_as_the_run() -> None:
+    failed = kept(1, "failed", "its run failed")
+
+    assert request_alerts([replace(failed, run="8f14e45f")], {}) == []
+    assert request_alerts([failed], {})
 
 
 def test_a_refusal_for_want_of_budget_is_the_budget_s_alert() -> None:
