@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mlcicd_assets.codebase.findings import CheckResult, Finding, plural
 from mlcicd_assets.codebase.project import Project
 from mlcicd_assets.codebase.tools import require, run_module
-from mlcicd_assets.ml.catalogue import ModelLane, load_all
+from mlcicd_assets.ml.catalogue import load_all
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -36,14 +36,9 @@ def check_unit_tests(project: Project) -> CheckResult:
     """Run the tests that the models declare; a model without any is told. Raises ToolFailed."""
     require("pytest")
     models = load_all(project.defs).models
-    folders = {name: lane.folder / lane.model.tests for name, lane in models.items()}
+    folders = {name: (lane.folder / lane.model.tests).resolve() for name, lane in models.items()}
     without = [name for name, folder in folders.items() if not _tests(folder)]
-    ran = [
-        one
-        for name, folder in folders.items()
-        if name not in without
-        for one in _run(project, models[name], folder)
-    ]
+    ran = list(_run(project, {name: folders[name] for name in folders if name not in without}))
     required = project.declared.unit_tests.required
     findings = [
         Finding(
@@ -68,31 +63,30 @@ def _tests(folder: Path) -> list[Path]:
     return [*folder.rglob("test_*.py"), *folder.rglob("*_test.py")]
 
 
-def _run(project: Project, lane: ModelLane, folder: Path) -> Iterator[Ran]:
+def _run(project: Project, folders: Mapping[str, Path]) -> Iterator[Ran]:
+    """All in one process: libraries are loaded once. What the project's own suite sets up is left out."""
+    if not folders:
+        return
     with tempfile.TemporaryDirectory(prefix="mlcicd-") as scratch:
         report = Path(scratch) / "junit.xml"
-        # Only the model's tests: what the project's own suite sets up does not count here.
         options = [
             "-q",
-            "-p",
-            "no:cacheprovider",
-            "--continue-on-collection-errors",
-            "--rootdir",
-            str(lane.folder),
-            "-c",
-            str(_settings(Path(scratch))),
+            *("-p", "no:cacheprovider"),
+            *("--rootdir", str(project.root.resolve())),
+            *("--confcutdir", str(project.defs.resolve())),
+            *("-c", str(_settings(Path(scratch)))),
+            *("-o", "junit_family=xunit1"),  # with file and line
             "--import-mode=importlib",
+            "--continue-on-collection-errors",
             f"--junitxml={report}",
-            "-o",
-            "junit_family=xunit1",  # with file and line
-            str(folder),
+            *(str(folder) for folder in folders.values()),
         ]
         answer = run_module("pytest", options, project.root, project.seconds, answers=_ANSWERS)
         if report.is_file():
-            yield from _read(project, lane, report)
+            yield from _read(project, folders, report)
         elif answer.code:
             told = (answer.err.strip() or answer.out.strip()).splitlines()[-2:]
-            yield Ran(lane.model.name, "pytest", "failed", 0.0, " / ".join(told), None, project.named(folder))
+            yield Ran("all", "pytest", "failed", 0.0, " / ".join(told))
 
 
 def _settings(scratch: Path) -> Path:
@@ -101,28 +95,37 @@ def _settings(scratch: Path) -> Path:
     return settings
 
 
-def _read(project: Project, lane: ModelLane, report: Path) -> Iterator[Ran]:
+def _read(project: Project, folders: Mapping[str, Path], report: Path) -> Iterator[Ran]:
     from xml.etree import ElementTree as ET
 
     # Written by our own pytest a moment ago.
     for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314
-        yield _case(project, lane, case)
+        yield _case(project, folders, case)
 
 
-def _case(project: Project, lane: ModelLane, case: "Element") -> Ran:
+def _case(project: Project, folders: Mapping[str, Path], case: "Element") -> Ran:
     problem = next((one for tag in ("failure", "error") for one in case.findall(tag)), None)
     skipped = case.find("skipped") is not None
-    file = case.get("file") or ""
-    line = case.get("line")
+    file, line = _file(project, case), case.get("line")
+    path = project.root.resolve() / file
     return Ran(
-        lane.model.name,
+        next((name for name, folder in folders.items() if path.is_relative_to(folder)), ""),
         case.get("name") or case.get("classname") or "collection",
         "failed" if problem is not None else "skipped" if skipped else "passed",
         float(case.get("time") or 0.0),
         _said(problem) if problem is not None else "",
         int(line) + 1 if line else None,
-        project.named(lane.folder / file) if file else project.named(lane.folder / lane.model.tests),
+        file,
     )
+
+
+def _file(project: Project, case: "Element") -> str:
+    """The test's file; of one that could not be imported pytest gives the dotted name."""
+    file = case.get("file")
+    if file:
+        return project.named(file)
+    dotted = f"{(case.get('name') or '').replace('.', '/')}.py"
+    return dotted if (project.root / dotted).is_file() else ""
 
 
 def _said(problem: "Element") -> str:
