@@ -43,11 +43,15 @@ class TrafficHistory(Protocol):
         ...
 
 
+_Reading = tuple[datetime, dict[int, Traffic]]
+
+
 class ReadTraffic:
     """Implements `TrafficHistory` by readings: `<folder>/<environment>/<model>.jsonl`, one line each."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._read: dict[Path, tuple[int, list[_Reading]]] = {}  # by size: lines are only added
 
     def note(self, environment: str, model: str, traffic: Sequence[Traffic], at: datetime) -> None:
         """Append a reading; those of more than 60 days ago are left out when the file has grown."""
@@ -83,10 +87,17 @@ class ReadTraffic:
             if since is not None or _began_within(one, start - near)
         ]
 
-    def _readings(self, environment: str, model: str) -> list[tuple[datetime, dict[int, Traffic]]]:
+    def _readings(self, environment: str, model: str) -> list[_Reading]:
+        """Every reading, oldest first; asked for by each window, so that it is kept while nothing is added."""
         path = self._path(environment, model)
         if not path.is_file():
             return []
+        size = path.stat().st_size
+        if path not in self._read or self._read[path][0] != size:
+            self._read[path] = size, self._parse(path)
+        return self._read[path][1]
+
+    def _parse(self, path: Path) -> list[_Reading]:
         found = []
         for line in path.read_text().splitlines():
             try:
