@@ -88,7 +88,7 @@ class ReadTraffic:
         ]
 
     def _readings(self, environment: str, model: str) -> list[_Reading]:
-        """Every reading, oldest first; asked for by each window, so that it is kept while nothing is added."""
+        """Every reading, oldest first; kept while nothing is added, for each window asks for them."""
         path = self._path(environment, model)
         if not path.is_file():
             return []
