@@ -18,13 +18,9 @@ def check_types(project: Project) -> CheckResult:
     targets = list(declared.paths)
     if not targets and not _configured(project):
         targets = files
-    options = [
-        "--output",
-        "json",
-        "--no-error-summary",
-        *declared.arguments,
-        *(["--", *targets] * bool(targets)),
-    ]
+    # With other options mypy's cache is worthless to whoever runs it without them.
+    own = ["--cache-dir", ".mypy_cache/source_code", *declared.arguments] if declared.arguments else []
+    options = ["--output", "json", "--no-error-summary", *own, *(["--", *targets] if targets else [])]
     # 2 is what it ends with for a file that is no Python: that is a finding, told on stdout.
     answer = run_module("mypy", options, project.root, project.seconds, answers={0, 1, 2})
     findings = [

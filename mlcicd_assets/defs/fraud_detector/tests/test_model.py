@@ -15,7 +15,7 @@ def payments() -> tuple[Any, np.ndarray]:
     """One payment in ten is a fraud, and frauds are dear."""
     rng = np.random.default_rng(0)
     fraud = (rng.random(ROWS) < 0.1).astype(int)
-    amount = rng.lognormal(3 + 1.5 * fraud, 0.5).astype(np.float32)
+    amount = np.asarray(rng.lognormal(3 + 1.5 * fraud, 0.5), dtype=np.float32)
     frame = pl.DataFrame({"category": rng.choice(["food", "fuel"], ROWS), "amount": amount})
     return to_pandas(frame), fraud
 
