@@ -5,7 +5,7 @@ where kubernetes-validate is installed; of all others that they are YAML and say
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ class _Looked:
     strict: int = 0
     basic: int = 0
     templates: int = 0
-    kinds: dict[str, int] = field(default_factory=dict)
+    others: int = 0  # YAML of other tools: neither an apiVersion nor a kind
 
 
 def check_manifests(project: Project) -> CheckResult:
@@ -44,6 +44,8 @@ def _told(looked: _Looked, schemas: Mapping[str, Any]) -> str:
     if looked.basic:
         why = "" if schemas else f" (no schemas: {CRDS} names none)"
         parts.append(f"{plural(looked.basic, 'object')} for apiVersion, kind and name only{why}")
+    if looked.others:
+        parts.append(f"{plural(looked.others, 'document')} of other tools, well-formed")
     if looked.templates:
         parts.append(f"{plural(looked.templates, 'template')} left out: only Helm can render them")
     return ", ".join(parts) or "no objects"
@@ -72,8 +74,8 @@ def _of_file(project: Project, name: str, schemas: Mapping[str, Any], looked: _L
 
 
 def _of_object(name: str, document: Any, schemas: Mapping[str, Any], looked: _Looked) -> Iterator[Finding]:
-    if not isinstance(document, dict):
-        yield Finding(name, None, "object", f"found {type(document).__name__}, expected an object")
+    if not isinstance(document, dict) or not {*_REQUIRED} & {*document}:
+        looked.others += 1
         return
     missing = [one for one in _REQUIRED if not document.get(one)]
     metadata = document.get("metadata")
