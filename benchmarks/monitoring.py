@@ -127,7 +127,7 @@ def look(home: Path) -> dict[str, Any]:
     observer = Observer(
         lane=lane,
         lake=DeltaLake(str(home / "lake")),
-        log=PredictionFolder(home / "serving").scan("fraud_detector"),
+        scan=lambda: PredictionFolder(home / "serving").scan("fraud_detector"),
         versions=known,
         champion=1,
         as_of=DAY.end + timedelta(days=20),

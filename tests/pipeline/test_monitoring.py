@@ -203,3 +203,25 @@ def test_windows_of_another_length_from_before_do_not_count(served: Pipeline) ->
 
     assert len({one.window for one in weeks}) == 4
     assert days == []
+
+
+def test_files_that_a_server_merges_meanwhile_are_listed_anew(
+    served: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _ask(served, sales("2026-05"))
+    predictions = served.resources["predictions"]
+    scan, listed = predictions.scan, []
+
+    def merged(*arguments: Any, **more: Any) -> pl.LazyFrame:
+        found = scan(*arguments, **more)
+        if not listed:  # between the listing and the reading
+            for path in predictions.files("returns"):
+                path.rename(path.with_name(path.name.replace("00000001-00000001", "00000001-00000002")))
+        listed.append(1)
+        return found
+
+    monkeypatch.setattr(predictions, "scan", merged)
+    table = _monitor(served, windows=1)
+
+    assert _states(table, TRAFFIC) == ["ok"]
+    assert len(listed) == 2

@@ -1,7 +1,7 @@
 """One window of production, looked at: every signal of every version that answered."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -11,6 +11,7 @@ from mlcicd_assets.assets.monitoring.served import error_signal, latency_signal,
 from mlcicd_assets.assets.monitoring.watched_versions import NoReference, WatchedVersion, WatchedVersions
 from mlcicd_assets.ml.catalogue import ModelLane
 from mlcicd_assets.ml.data.labels import LabelError
+from mlcicd_assets.ml.fingerprint import value_fingerprint
 from mlcicd_assets.ml.monitoring.answered import INPUTS, answered, by_record
 from mlcicd_assets.ml.monitoring.drifted import feature_drift, score_drift, thinned
 from mlcicd_assets.ml.monitoring.late_labels import TRUTH, Labelled, known_labels, with_labels
@@ -35,6 +36,9 @@ from resources.protocols import Counted, Lake, ResourceError
 
 # Of a window's inputs: more say no more about a distribution, and take memory.
 FEATURE_ROWS = 200_000
+_ATTEMPTS = 3
+# What decides about drift; where it changes, windows are judged anew.
+_DRIFT_FIELDS = {"drift", "ignore", "reference", "minimum_rows", "clock"}
 Counts = Callable[[datetime, datetime], Sequence[Counted]]
 
 
@@ -57,7 +61,7 @@ class Observer:
 
     lane: ModelLane
     lake: Lake
-    log: pl.LazyFrame
+    scan: Callable[[], pl.LazyFrame]  # of the prediction log
     versions: WatchedVersions
     champion: int
     as_of: datetime
@@ -66,6 +70,7 @@ class Observer:
     first_windows: dict[int, Span] = field(default_factory=dict)  # by version: its reference, if so declared
     _labels: pl.DataFrame | None = None
     _no_labels: str = ""
+    _log: pl.LazyFrame | None = None
 
     def look(self, span: Span, known: Sequence[Signal] = ()) -> Look:
         """Every signal of a window; `known` are those that it had, of which drift stays while rows do."""
@@ -91,15 +96,34 @@ class Observer:
     # -- what there is --------------------------------------------------------------------------------
 
     def _rows(self, span: Span, *, inputs: bool = False) -> pl.DataFrame:
-        schema = self.log.collect_schema()
-        if missing := sorted({"request_id", "row", "at", "score", "version"} - set(schema)):
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._read(span, inputs=inputs)
+            except (PolarsError, OSError) as error:
+                self._log = None  # a server has merged files since they were listed: they are listed anew
+                if attempt + 1 == _ATTEMPTS:
+                    said = " ".join(str(error).split())[:200]
+                    raise NoReference(f"the prediction log cannot be read: {said}") from error
+        raise AssertionError("unreachable")
+
+    def _read(self, span: Span, *, inputs: bool) -> pl.DataFrame:
+        missing = sorted({"request_id", "row", "at", "score", "version"} - set(self.schema))
+        if missing:
             raise NoReference(f"the prediction log has no column {', '.join(missing)}")
-        try:
-            rows = answered(self.log, self.lane.data.dataset, self.lane.model.monitor, span, inputs=inputs)
-        except (PolarsError, OSError) as error:
-            said = " ".join(str(error).split())[:200]
-            raise NoReference(f"the prediction log cannot be read: {said}") from error
+        rows = answered(self.log, self.lane.data.dataset, self.lane.model.monitor, span, inputs=inputs)
         return rows if "role" in rows.columns else rows.with_columns(role=pl.lit("live"))
+
+    @property
+    def log(self) -> pl.LazyFrame:
+        """The log as it was listed last."""
+        if self._log is None:
+            self._log = self.scan()
+        return self._log
+
+    @property
+    def schema(self) -> pl.Schema:
+        """What it records."""
+        return self.log.collect_schema()
 
     def _why_nothing(self, rows: pl.DataFrame) -> str:
         if self.lane.model.log is None:
@@ -147,7 +171,7 @@ class Observer:
     def _counted(self, span: Span, mine: Signal, rows: pl.DataFrame) -> list[Signal]:
         monitor = self.lane.model.monitor
         start, end = span.start, span.end
-        if by_record(self.log.collect_schema(), self.lane.data.dataset, monitor):
+        if by_record(self.schema, self.lane.data.dataset, monitor):
             # The proxy knows the requests' time only: the stretch in which this window's were answered.
             start, end = rows["at"].min(), rows["at"].max()  # type: ignore[assignment]
         try:
@@ -182,13 +206,16 @@ class Observer:
         before: Mapping[str, Signal],
     ) -> list[Signal]:
         monitor = self.lane.model.monitor
+        rule = value_fingerprint(monitor.model_dump(include=_DRIFT_FIELDS))[:8]
+        # A window is looked at again for its labels: its rows, and so their drift, are what they were.
+        kept = {name: one for name, one in before.items() if one.judged and one.evidence.get("rule") == rule}
         signals = []
         if monitor.score_rule:
-            signals.append(before.get(SCORE_DRIFT) or self._score_drift(span, mine, rows, watched))
+            signals.append(kept.get(SCORE_DRIFT) or self._score_drift(span, mine, rows, watched))
         if self._features_watched():
-            kept = before.get(FEATURE_DRIFT)
-            signals.append(kept or self._feature_drift(found, span, mine, rows, watched))
-        return signals
+            known = kept.get(FEATURE_DRIFT)
+            signals.append(known or self._feature_drift(found, span, mine, rows, watched))
+        return [replace(one, evidence={**one.evidence, "rule": rule}) for one in signals]
 
     def _score_drift(self, span: Span, mine: Signal, rows: pl.DataFrame, watched: WatchedVersion) -> Signal:
         columns = ["score", *(["label"] if self.lane.model.task == "multiclass" else [])]
@@ -277,7 +304,7 @@ class Observer:
                 # A record may reach us with a time a little off: a day more is read than needed.
                 since = self.since - timedelta(days=1)
                 # Where windows go by the request, the record may be of any time before.
-                by = by_record(self.log.collect_schema(), dataset, self.lane.model.monitor)
+                by = by_record(self.schema, dataset, self.lane.model.monitor)
                 self._labels = known_labels(records, dataset, self.as_of, since=since if by else None)
             except (ResourceError, LabelError) as error:
                 self._no_labels = f"no labels: {error}"
@@ -286,7 +313,7 @@ class Observer:
     def _partitions(self, table: str) -> list[str] | None:
         """Those that may hold records of the windows: from the first window on."""
         dataset = self.lane.data.dataset
-        by = by_record(self.log.collect_schema(), dataset, self.lane.model.monitor)
+        by = by_record(self.schema, dataset, self.lane.model.monitor)
         if dataset.partitions in {"none", "dynamic"} or not by:
             return None
         earliest = (self.since - timedelta(days=1)).replace(tzinfo=None)

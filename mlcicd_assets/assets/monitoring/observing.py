@@ -109,9 +109,7 @@ def _observer(
     model, monitor = lane.model.name, lane.model.monitor
     length = window_length(monitor.window)
     by_request = monitor.clock == "request"
-    log = world.predictions.scan(
-        model, spans[0].start if by_request else None, spans[-1].end if by_request else None
-    )
+    start, end = (spans[0].start, spans[-1].end) if by_request else (None, None)
     firsts: dict[int, Span] = {}
     for one in before:  # oldest first
         if one.name == TRAFFIC and one.rows >= monitor.minimum_rows:
@@ -119,7 +117,7 @@ def _observer(
     return Observer(
         lane=lane,
         lake=world.lake,
-        log=log,
+        scan=lambda: world.predictions.scan(model, start, end),
         versions=versions,
         champion=champion,
         as_of=as_of,
