@@ -46,7 +46,7 @@ class Living:
         for day, frame in frames.items():
             self.story.day = day
             if day == DRIFT_DAY:
-                told = "from today on thieves use stolen cards in another way"
+                told = "from today on thieves use their victims' own devices, no new ones"
                 self.story.tell("drift", told, "thieves change tactics")
             send(self._url, batches(_as_sent(frame), self._inputs), self.answers)
         self._end(frames, self.answers.total - before)

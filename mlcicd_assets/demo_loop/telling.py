@@ -10,7 +10,7 @@ def tell_runs(stage: Stage, story: Story, after: int) -> None:
     asked = [one for one in stage.requests() if one.id > after]
     runs = {one.run for one in asked if one.run}
     causes = ", ".join(f"{one.request.scope} {one.request.cause}" for one in asked)
-    story.tell("training", f"requests: {causes}; the last runs that answered them: {len(runs)}")
+    story.tell("training", f"{len(asked)} requests ({causes}), {len(runs)} runs that answered them last")
 
 
 def tell_evaluation(watching: Watching, story: Story) -> float | None:
@@ -48,4 +48,4 @@ def tell_rollout(watching: Watching, story: Story, version: int) -> None:
             seen[f"{share} %"] = None
     if len(seen) < 2:
         raise NotHappened(f"the canary took these steps only: {', '.join(seen) or 'none'}")
-    story.tell("release", f"canary: {', '.join(seen)} of the traffic to version {version}")
+    story.tell("release", f"canary: {', '.join(seen)} of the traffic, then all of it to version {version}")

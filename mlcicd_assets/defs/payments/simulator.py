@@ -33,7 +33,6 @@ _STOLEN_DAYS, _STOLEN_A_DAY, _ATTACKS_A_DAY = 14, 5, 0.35
 _OTHER_DEVICE = 0.06  # share of honest online purchases on a device never seen before
 _VICTIM_WEIGHT = np.array([1.0, 1.0, 1.3, 2.2])  # by age group
 _DIGITAL_GOODS = int(np.flatnonzero(CATEGORIES == "digital_goods")[0])
-_TRANSFER = int(np.flatnonzero(CATEGORIES == "transfer")[0])
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Scenario:
     concept: bool = False  # cards are tested in bursts, and thieves hide better from day 105 on
     prior: bool = False  # twice as many cards are stolen from day 150 on
     festival: bool = False  # 2.5 times the volume on days 150 to 157: an expected false alarm
-    tactics: bool = False  # thieves send dear transfers by day instead of buying at night on a new device
+    tactics: bool = False  # thieves take over their victims' own devices: no new device gives them away
 
     @classmethod
     def named(cls, name: str) -> "Scenario":
@@ -140,7 +139,7 @@ def _attacks(
     customer = np.repeat(victims, rng.poisson(_ATTACKS_A_DAY, len(victims)))
     n = len(customer)
     if scenario.tactics and day >= DRIFT_FROM:
-        return _transfers(town, scenario, day, rng, customer)
+        return _from_own_devices(town, scenario, day, rng, customer)
     hidden = rng.random(n) < (np.clip((day - 105) / 45, 0, 1) if scenario.concept else 0)
     hour = np.where(hidden, rng.normal(19.5, 3, n), rng.normal(2.5, 2.5, n))
     payments = _payments(
@@ -153,18 +152,18 @@ def _attacks(
     )
 
 
-def _transfers(
+def _from_own_devices(
     town: Population, scenario: Scenario, day: int, rng: np.random.Generator, customer: Ints
 ) -> Payments:
-    """As many payments on stolen cards, but of another kind: dear transfers from the victim's own device.
+    """As many payments on stolen cards, at the same shops, but from the victim's own device, at dawn.
 
     What is known of all payments together stays as it was; only which of them are fraud has changed.
     """
     n = len(customer)
-    to = np.flatnonzero(town.merchants.category == _TRANSFER)
-    hour = rng.normal(13, 2.0, n)
-    payments = _payments(town, scenario, day, rng, customer, rng.choice(to, n), np.ones(n, bool), hour)
-    return payments._replace(amount=np.round(payments.amount * 6.0, 2), fraud=np.ones(n, bool))
+    hour = rng.normal(4.5, 1.0, n)
+    shops = _online_merchants(town, rng, n)
+    payments = _payments(town, scenario, day, rng, customer, shops, np.ones(n, bool), hour)
+    return payments._replace(amount=np.round(payments.amount * 5.0, 2), fraud=np.ones(n, bool))
 
 
 def _card_testing(town: Population, day: int, rng: np.random.Generator) -> Payments:

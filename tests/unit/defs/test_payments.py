@@ -117,15 +117,15 @@ def test_other_tactics_change_which_payments_are_fraud_and_hardly_what_payments_
     changed, calm = ([draw_day(0, one, number) for number in range(90, 104)] for one in (TACTICS, CALM))
     made = [pl.concat([day(number, one) for number in range(90, 104)]) for one in (TACTICS, CALM)]
 
-    def frauds_at_night(days: list[simulator.Payments]) -> float:
-        attacks = np.concatenate([d.seconds[d.fraud & d.online] for d in days])
-        return float((attacks % simulator.DAY < 6 * 3600).mean())
+    def on_new_devices(days: list[simulator.Payments]) -> float:
+        devices = np.concatenate([d.device_age[d.fraud & d.online] for d in days])
+        return float((devices < 2).mean())
 
     drift = compare_frames(
         *(features(frame.lazy()).collect() for frame in made), DriftRule.parse("psi <= 0.02")
     )
-    assert frauds_at_night(calm) > 0.7
-    assert frauds_at_night(changed) < 0.02
+    assert on_new_devices(calm) > 0.95
+    assert on_new_devices(changed) < 0.2
     assert {one.outcome for one in drift} == {"stable"}
 
 
