@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mlcicd_assets.cli.session import Session
     from mlcicd_assets.ml.catalogue import ModelLane
 
+_SAID = {True: "✅ yes", False: "❌ no"}
+
 
 def models_section(session: "Session") -> tuple[Section, list[str]]:
     """One part for each model that was evaluated; also the failed gates, in words."""
@@ -92,7 +94,7 @@ def _details(
     table = Table(
         ("gate", "value", "bound", "passed", "why"),
         tuple(
-            row((gate.name, number(gate.value), gate.bound, "✅ yes" if gate.passed else "❌ no", gate.message))
+            row((gate.name, number(gate.value), gate.bound, _SAID[gate.passed], gate.message))
             for gate in ordered
         ),
     )
