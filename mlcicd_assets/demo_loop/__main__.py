@@ -3,6 +3,7 @@
 import argparse
 import os
 import shutil
+import signal
 import sys
 import warnings
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ _MARK = ".mlcicd-loop"  # a folder with it was made by an earlier play, and may 
 def main(arguments: list[str] | None = None) -> int:
     """Play it; 0 where every act came to its end, 1 where one did not, 130 when interrupted."""
     warnings.filterwarnings("ignore")
+    signal.signal(signal.SIGTERM, _interrupted)
     options = _options(arguments)
     folder = (options.folder or home(os.environ).path / "loop").absolute()
     try:
@@ -34,6 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     code, problem = _played(play)
     _summary(play, _drawn(play, folder), problem)
     return code
+
+
+def _interrupted(_number: int, _frame: object) -> None:
+    """Whoever ends the play by SIGTERM gets everything ended, as by Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -58,7 +65,8 @@ def _empty(folder: Path) -> None:
             raise NotHappened(
                 f"{folder} is not empty and was not made by an earlier play: give another --folder"
             )
-        processes.end_all(folder / "home" / "serving")
+        for place in (folder, folder / "home" / "serving"):  # of a play that was killed
+            processes.end_all(place)
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _MARK).touch()

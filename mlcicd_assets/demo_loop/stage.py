@@ -72,7 +72,11 @@ class Stage:
     @cached_property
     def daemon(self) -> Daemon:
         """Dagster's daemon; not started."""
-        return Daemon(self.checkout.root, self.folder / "daemon.log", self.environment)
+        from resources import processes
+
+        # By the mark a later play finds what was left of one that was killed.
+        marked = {**self.environment, processes.MARK: str(self.folder)}
+        return Daemon(self.checkout.root, self.folder / "daemon.log", marked)
 
     @cached_property
     def session(self) -> Session:
