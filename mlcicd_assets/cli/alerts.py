@@ -8,6 +8,7 @@ import typer
 
 from mlcicd_assets.cli.output import Json, console, print_json, table
 from mlcicd_assets.cli.session import Session, session_of
+from mlcicd_assets.cli.signed import By, Reason
 
 if TYPE_CHECKING:
     from resources.protocols import StandingAlert, Telling
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None, help="What needs a person: one alert per cause until it changes.")
 
 Cause = Annotated[str, typer.Argument(help="The alert's cause, as 'mlcicd alerts' shows it.")]
-By = Annotated[str, typer.Option("--by", help="Who: a name or an e-mail address.")]
 _PATIENCE_S = 60.0
 _NEWEST = 100
 
@@ -50,7 +50,7 @@ def resolve(
     context: typer.Context,
     cause: Cause,
     by: By,
-    reason: Annotated[str, typer.Option("--reason", help="Why it is over.")],
+    reason: Reason,
 ) -> None:
     """End an alert that cannot end by itself, as one of a model that is gone."""
     if not session_of(context).alerts.resolve(cause, reason=f"{by}: {reason}"):

@@ -7,6 +7,7 @@ import typer
 
 from mlcicd_assets.cli.output import Json, console, print_json, table
 from mlcicd_assets.cli.session import Session, session_of
+from mlcicd_assets.cli.signed import By, Reason
 
 if TYPE_CHECKING:
     from mlcicd_assets.automation.requests.policy import Policy
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None, help="Requests for runs: what waits, why, and what became of it.")
 
-By = Annotated[str, typer.Option("--by", help="Who: a name or an e-mail address.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why.")]
 _NEWEST = 1000
 _ENDED = 10  # that are shown beside what waits
 

@@ -6,6 +6,7 @@ import typer
 
 from mlcicd_assets.cli.output import Json, console, print_json, table
 from mlcicd_assets.cli.session import Session, session_of
+from mlcicd_assets.cli.signed import By, Reason
 
 if TYPE_CHECKING:
     from mlcicd_assets.assets.retention import Store, Vacuum
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
 Model = Annotated[str, typer.Argument(help="A declared model.")]
 Version = Annotated[int, typer.Argument(min=1, help="The registered version.")]
-By = Annotated[str, typer.Option("--by", help="Who.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why.")]
 
 ACTOR = "mlcicd retention"
 

@@ -7,6 +7,7 @@ import typer
 
 from mlcicd_assets.cli.output import Json, console, print_json, table
 from mlcicd_assets.cli.session import Session, session_of
+from mlcicd_assets.cli.signed import By, Reason
 
 if TYPE_CHECKING:
     from mlcicd_assets.assets.rollouts.driver import Rollouts
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show or steer a rollout.")
 
 Model = Annotated[str, typer.Argument(help="A declared model.")]
-By = Annotated[str, typer.Option("--by", help="Who: a name or an e-mail address.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why.")]
 
 _PATIENCE_S = 180.0
 
@@ -57,25 +56,25 @@ def advance(
 @app.command()
 def pause(context: typer.Context, model: Model, by: By, reason: Reason, as_json: Json = False) -> None:
     """Keep the weights as they are; a failing version is taken back all the same."""
-    _steer(context, model, as_json, lambda one: one.pause(**_signed(by, reason)))
+    _steer(context, model, as_json, lambda one: one.pause(by=by, reason=reason))
 
 
 @app.command()
 def resume(context: typer.Context, model: Model, by: By, reason: Reason, as_json: Json = False) -> None:
     """Go on after a hold: the step begins anew."""
-    _steer(context, model, as_json, lambda one: one.resume(**_signed(by, reason)))
+    _steer(context, model, as_json, lambda one: one.resume(by=by, reason=reason))
 
 
 @app.command()
 def abort(context: typer.Context, model: Model, by: By, reason: Reason, as_json: Json = False) -> None:
     """Give all traffic back to the version that served before."""
-    _steer(context, model, as_json, lambda one: one.abort(**_signed(by, reason)))
+    _steer(context, model, as_json, lambda one: one.abort(by=by, reason=reason))
 
 
 @app.command()
 def retry(context: typer.Context, model: Model, by: By, reason: Reason) -> None:
     """Allow one more rollout of a version that was rolled back."""
-    version = rollouts_of(session_of(context), model).retry(**_signed(by, reason))
+    version = rollouts_of(session_of(context), model).retry(by=by, reason=reason)
     typer.echo(
         f"{model}: version {version} may be rolled out once more; "
         f"release it with: dagster asset materialize --select 'key:\"{model}/deployment\"'"
@@ -95,7 +94,7 @@ def rollback(
     from mlcicd_assets.release.envelope import Refused
 
     rollouts = rollouts_of(session_of(context), model)
-    asked = ask_rollback(rollouts, to, **_signed(by, reason))
+    asked = ask_rollback(rollouts, to, by=by, reason=reason)
     if asked is None:
         _nothing_to_do(rollouts, as_json)
         return
@@ -119,14 +118,6 @@ def _steer(context: typer.Context, model: str, as_json: bool, does: "Callable[[R
     rollouts = rollouts_of(session_of(context), model)
     does(rollouts)
     _tell(rollouts, rollouts.run(patience_s=_PATIENCE_S, until=lambda state: not state.pending), as_json)
-
-
-def _signed(by: str, reason: str) -> dict[str, str]:
-    """Who and why, which the ledger keeps; raises typer.BadParameter where one is empty."""
-    for option, value in (("--by", by), ("--reason", reason)):
-        if not value.strip():
-            raise typer.BadParameter(f"{option}: say it, the ledger keeps it")
-    return {"by": by.strip(), "reason": reason.strip()}
 
 
 def _tell(rollouts: "Rollouts", state: "State | None", as_json: bool) -> None:
