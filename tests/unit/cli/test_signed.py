@@ -23,7 +23,7 @@ from tests.fakes.releases import MODEL
 @pytest.mark.parametrize("empty", ["--by", "--reason"])
 def test_who_and_why_are_said(
     mlcicd: Callable[..., Result], world: Any, command: tuple[str, ...], empty: str
-):
+) -> None:
     options = {"--by": "asha", "--reason": "labels were corrected"} | {empty: " "}
 
     refused = mlcicd(world, *command, *[word for option in options.items() for word in option])
