@@ -237,6 +237,10 @@ def _plain(error: Any) -> str:
     problems = []
     for problem in error.errors():
         where = ".".join(str(part) for part in problem["loc"]) or "attributes"
-        found = "" if problem["type"] in {"missing", "extra_forbidden"} else f" (found {problem['input']!r})"
-        problems.append(f"{where}: {problem['msg']}{found}"[:500])
+        told = problem["msg"].removeprefix("Value error, ")
+        # What is wrong between fields names them; the whole declaration would only bury it.
+        between = problem["type"] == "value_error" and isinstance(problem["input"], dict)
+        if not between and problem["type"] not in {"missing", "extra_forbidden"}:
+            told += f" (found {problem['input']!r})"
+        problems.append(f"{where}: {told}"[:500])
     return "; ".join(problems)

@@ -111,6 +111,14 @@ def test_a_mistake_is_named_with_file_and_remedy(tmp_path: Path, text, change, m
     assert message in str(caught.value)
 
 
+def test_what_is_wrong_between_fields_is_said_without_the_whole_declaration(tmp_path: Path):
+    path = write(tmp_path / "one", MODEL + "  retrain: {budget: 50 EUR/month}\n")
+    with pytest.raises(DeclarationError) as caught:
+        load_file(path)
+    told = str(caught.value).removeprefix(f"{path}: ")
+    assert told == "attributes: retrain.budget is in EUR: it needs 'rates' with currency: EUR"
+
+
 MANY = {"gates: {roc_auc": "gates: {accuracy", "metric: roc_auc": "metric: f1_macro"}
 NUMBER = {'gates: {roc_auc: ">= 0.7"}': 'gates: {rmse: "<= 2"}', "metric: roc_auc": "metric: mae"}
 
