@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -86,6 +86,14 @@ def test_a_message_says_what_since_when_the_evidence_and_the_command(hook: Hook)
     assert "roc_auc: 0.61 is not >= 0.7" in lines
     assert "run: mlcicd status returns" in lines
     assert "take care of it: mlcicd alerts ack gates/returns --by NAME" in lines
+
+
+def test_what_is_only_for_information_asks_nobody_to_take_care() -> None:
+    alert = replace(MESSAGE.standing.alert, severity="info")
+
+    lines = replace(MESSAGE, standing=replace(MESSAGE.standing, alert=alert)).lines()
+
+    assert not any("mlcicd alerts ack" in line for line in lines)
 
 
 def test_a_webhook_is_tried_again_where_that_may_help(hook: Hook) -> None:
