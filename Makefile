@@ -64,7 +64,7 @@ $(VENV)/.venv:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.venv pyproject.toml constraints.txt
-	@$(UV) --editable . || { echo "uv failed; installing with pip, which takes some minutes ..."; $(PIP) --editable .; }
+	@$(UV) --editable '.[ci]' || { echo "uv failed; installing with pip, which takes some minutes ..."; $(PIP) --editable '.[ci]'; }
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo

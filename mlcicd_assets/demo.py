@@ -99,7 +99,8 @@ class Demonstration:
         """The staleness of this data and model, of all that is declared."""
         from mlcicd_assets.cli.assessment import assess_all
 
-        ours = {*self.datasets, self.model}
+        # The code, too: no model is trained from code that has not passed.
+        ours = {"source_code", *self.datasets, self.model}
         return [status for status in assess_all(self.session) if status.asset.split("/")[0] in ours]
 
     def materialize(self, stale: "list[Status]") -> "Outcome":
@@ -119,7 +120,8 @@ class Demonstration:
 
         assets = {status.asset for status in stale}
         if {status.asset for status in self.concerned()} <= assets:
-            return ",".join(f"group:{name}" for name in (*self.datasets, self.model))
+            code = ["group:code"] if self.session.catalogue.code else []
+            return ",".join([*code, *(f"group:{name}" for name in (*self.datasets, self.model))])
         # What is told of the traffic belongs to the release that changes it.
         released = f"{self.model}/{MODEL_STAGES[-1]}" in assets
         return selection(stale) + (f' or key:"{self.model}/monitoring_report"' if released else "")

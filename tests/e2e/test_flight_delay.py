@@ -13,7 +13,7 @@ from resources.ledger import SqlLedger
 from tests.e2e.conftest import Home
 from tests.fakes.load import constant_load
 
-ALL = "group:planes,group:weather,group:flights,group:flight_delay"
+ALL = "group:code,group:planes,group:weather,group:flights,group:flight_delay"
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(600)]
 
 
