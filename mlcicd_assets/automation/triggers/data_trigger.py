@@ -75,6 +75,11 @@ class DataTrigger:
     alerts: Alerts
     now: datetime
 
+    def strangers(self, datasets: Collection[str]) -> list[str]:
+        """Names in waiting deliveries that no declaration has: a webhook set up for something else."""
+        named = {str(one.message.get("dataset")) for one in self.inbox.waiting("data")}
+        return sorted(named - set(datasets))
+
     def tick(self, datasets: Mapping[str, DataLane], cursor: Mapping[str, Seen] | None) -> dict[str, Found]:
         """Look at every dataset. The cursor is None at the first look, and when it was lost."""
         deliveries = self.inbox.waiting("data")
@@ -229,8 +234,10 @@ def data_trigger(datasets: Callable[[], Mapping[str, DataLane]] = _loaded) -> dg
     ) -> dg.SensorResult:
         now = datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)
         trigger = DataTrigger(known_landing, warehouse, requests, records, inbox, alerts, now)
-        found = trigger.tick(datasets(), parse_cursor(context.cursor))
-        told = "; ".join(one.told for one in found.values() if one.told)
+        lanes = datasets()
+        strangers = [f"a webhook names {one!r}, which is no dataset" for one in trigger.strangers(lanes)]
+        found = trigger.tick(lanes, parse_cursor(context.cursor))
+        told = "; ".join([*(one.told for one in found.values() if one.told), *strangers])
         return dg.SensorResult(
             skip_reason=told or "nothing has landed that was not made or asked for",
             cursor=cursor_text({name: one.seen for name, one in found.items()}),

@@ -65,6 +65,16 @@ def test_git_trigger(project: Project) -> None:
     assert len(given["requests"].pending()) == 1  # type: ignore[attr-defined]
 
 
+def test_data_trigger_says_which_webhook_names_no_dataset(project: Project) -> None:
+    given = resources(project)
+    given["inbox"].put("data", "standard-webhooks", ["msg_1"], {"dataset": "salse"})  # type: ignore[attr-defined]
+
+    told = ticked(data_trigger(lambda: load_all(project.defs).datasets), given, None)
+
+    assert "a webhook names 'salse', which is no dataset" in str(told.skip_reason)
+    assert given["inbox"].waiting("data") == []  # type: ignore[attr-defined]
+
+
 def test_data_trigger_shows_what_was_deleted_at_its_partition(project: Project) -> None:
     given = resources(project)
     project.land(["2026-01", "2026-02"])
