@@ -192,6 +192,17 @@ def test_records_without_keys_count_as_unlabelled(served: Pipeline) -> None:
     assert table.filter(pl.col("signal") == LABELS)["value"][0] == 0.0
 
 
+def test_labels_of_windows_whose_data_has_not_landed_still_come(served: Pipeline) -> None:
+    """The data lane is behind production: nothing is wrong with the table, and nobody is told so."""
+    _ask(served, sales("2026-06"))
+
+    table = _monitor(served, as_of="2026-06-29T00:00:00", windows=1)
+
+    assert _states(table, PERFORMANCE) == ["waiting"]
+    assert "materialize" not in " ".join(table["reason"])
+    assert table.filter(pl.col("signal") == LABELS)["value"][0] == 0.0
+
+
 def test_windows_of_another_length_from_before_do_not_count(served: Pipeline) -> None:
     may = sales("2026-05")
     _land_may(served, may)

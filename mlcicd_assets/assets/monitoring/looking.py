@@ -311,14 +311,15 @@ class Observer:
         return self._labels
 
     def _partitions(self, table: str) -> list[str] | None:
-        """Those that may hold records of the windows: from the first window on."""
+        """Those that may hold records of the windows: from the first window on, or else the newest."""
         dataset = self.lane.data.dataset
         by = by_record(self.schema, dataset, self.lane.model.monitor)
         if dataset.partitions in {"none", "dynamic"} or not by:
             return None
         earliest = (self.since - timedelta(days=1)).replace(tzinfo=None)
-        keys = [key for key in self.lake.versions(table) if key is not None]
-        return sorted(key for key in keys if end_of(dataset.partitions, key) > earliest)
+        keys = sorted(key for key in self.lake.versions(table) if key is not None)
+        # No partition at all has no columns either, and would look like a table that lacks its label.
+        return [key for key in keys if end_of(dataset.partitions, key) > earliest] or keys[-1:]
 
     def _with_probabilities(self, span: Span, labelled: Labelled, watched: WatchedVersion) -> Labelled:
         """Of many classes the log has the likeliest only; the package says the others again."""
