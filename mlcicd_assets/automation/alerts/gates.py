@@ -10,6 +10,7 @@ Span = tuple[str, str]  # first and last partition; two times "" where there are
 Refused = Callable[[str, Span], Sequence[str]]
 WHOLE: Span = ("", "")
 _NAMED = 6  # partitions in a message
+_ROLLBACK = "roll_back"  # the step of the job that answers requests for a rollback
 _JOB = "job "  # how the steps of no asset are called
 _KEPT = 500  # spans that are kept of one check
 
@@ -139,6 +140,8 @@ class Failing:
 
 def _again(step: StepSeen) -> str:
     """The command that tries what failed once more."""
+    if step.step == _ROLLBACK:
+        return "mlcicd requests"  # says whose it was, and why: what is stale has nothing to do with it
     if "/" not in step.step:
         return "mlcicd stale"
     first, last = step.span

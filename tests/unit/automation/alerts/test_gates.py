@@ -61,6 +61,13 @@ def test_one_gate_less_is_another_state() -> None:
     assert alert.state == "volume"
 
 
+def test_a_rollback_that_failed_is_looked_up_where_it_was_asked_for() -> None:
+    (alert,) = seen(Failing(), StepSeen("roll_back", True, "nothing to go back to", "ServingError", WHOLE))
+
+    assert isinstance(alert, Alert)
+    assert alert.command == "mlcicd requests"
+
+
 def test_a_failed_step_stands_until_its_partition_succeeds() -> None:
     failing = Failing()
     day = ("2026-01-02", "2026-01-02")
