@@ -1,7 +1,7 @@
 """CI/CD for machine learning as declarative Dagster assets.
 
-`Dataset`, `MlModel` and `CodeBase` are what a `defs.yaml` may declare. They load lazily, so that the model server
-and the command line can import this package without Dagster.
+`Dataset`, `MlModel` and `CodeBase` are what a `defs.yaml` may declare. They load lazily, so that the
+model server and the command line can import this package without Dagster.
 """
 
 from importlib import import_module
