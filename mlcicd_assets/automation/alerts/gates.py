@@ -31,11 +31,12 @@ class CheckSeen:
 class StepSeen:
     """A step that ended, or a run that failed outside any step."""
 
-    step: str  # "returns/trained_model", "job decision"
+    step: str  # "returns/trained_model", "returns/roll_back", "job decision"
     failed: bool
     error: str = ""  # what it said
     kind: str = ""  # the error's type
     span: Span = WHOLE
+    asset: bool = True  # False: a job's step, named after the model that it is about
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,10 @@ class Failing:
 
 def _again(step: StepSeen) -> str:
     """The command that tries what failed once more."""
-    if step.step == _ROLLBACK:
-        return "mlcicd requests"  # says whose it was, and why: what is stale has nothing to do with it
+    if not step.asset:
+        # What is stale has nothing to do with it.
+        model, _, name = step.step.partition("/")
+        return "mlcicd requests" if name == _ROLLBACK else f"mlcicd status {model}"
     if "/" not in step.step:
         return "mlcicd stale"
     first, last = step.span

@@ -4,7 +4,7 @@ Dagster has no sensor for failed checks, and its sensor for failed runs misses w
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -63,7 +63,7 @@ def read_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunSeen:
     known = [event for event in events if event is not None]
     checks = tuple(_checks(known, _span(run)))
     refused = {check.asset for check in checks if not check.passed and check.blocking}
-    steps = [step for event in known if (step := _step(event, _span(run))) is not None]
+    steps = [_named(step, run) for event in known if (step := _step(event, _span(run))) is not None]
     # An asset that refuses by its own check fails with it: one cause, told as the check's.
     steps = [step for step in steps if not (step.failed and step.step in refused)]
     if run.status == dg.DagsterRunStatus.FAILURE and not any(_failed(event) for event in known):
@@ -88,6 +88,14 @@ def _checks(events: Sequence[Any], span: Span) -> Iterator[CheckSeen]:
             span=(found.partition, found.partition) if found.partition else span,
             said=_short(found.description or ""),
         )
+
+
+def _named(step: StepSeen, run: dg.DagsterRun) -> StepSeen:
+    """A job's step that is about one model by its configuration: 'returns/roll_back'."""
+    config: Any = run.run_config
+    asked = config.get("ops", {}).get(step.step, {}).get("config", {})
+    model = asked.get("model") if isinstance(asked, dict) else None
+    return replace(step, step=f"{model}/{step.step}", asset=False) if model else step
 
 
 def _span(run: dg.DagsterRun) -> Span:

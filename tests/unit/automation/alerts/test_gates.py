@@ -62,10 +62,14 @@ def test_one_gate_less_is_another_state() -> None:
 
 
 def test_a_rollback_that_failed_is_looked_up_where_it_was_asked_for() -> None:
-    (alert,) = seen(Failing(), StepSeen("roll_back", True, "nothing to go back to", "ServingError", WHOLE))
+    failed = StepSeen("returns/roll_back", True, "nothing to go back to", "ServingError", asset=False)
+    failing = Failing()
+
+    (alert,) = seen(failing, failed)
 
     assert isinstance(alert, Alert)
-    assert alert.command == "mlcicd requests"
+    assert (alert.command, alert.subject) == ("mlcicd requests", "model:returns")
+    assert seen(failing, StepSeen("other/roll_back", failed=False, asset=False)) == []
 
 
 def test_a_failed_step_stands_until_its_partition_succeeds() -> None:
