@@ -42,11 +42,7 @@ def test_files_that_land_are_made_and_a_model_that_was_never_trained_is_released
 
     shop.wait("a champion", shop.champion)
     assert (data.state, code.state) == ("done", "done"), shop.describe()
-    assert (
-        set(data.request.evidence["partitions"]) == set(MONTHS)
-        if "partitions" in data.request.evidence
-        else True
-    )
+    assert set(data.request.evidence["partitions"]) == set(MONTHS)
     assert len(shop.runs()) <= 3  # stores, sales and the model; none of them twice
 
 
