@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from mlcicd_assets.codebase.findings import CheckResult, Finding, plural
@@ -77,10 +78,10 @@ def judged(
     found: Iterable[Installed], allowed: Collection[str], accepted: Collection[str], *, fails: bool
 ) -> list[Finding]:
     """What is not allowed; `fails`: a package that does not say its licence blocks."""
-    fine = {_normal(name) for name in accepted}
+    fine = [_normal(name) for name in accepted]  # may have a *
     findings = []
     for package in found:
-        if _normal(package.name) in fine:
+        if any(fnmatchcase(_normal(package.name), name) for name in fine):
             continue
         place = f"{package.name} {package.version}"
         if not package.licence:

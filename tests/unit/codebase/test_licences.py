@@ -91,3 +91,14 @@ def test_what_is_not_allowed_blocks_and_what_is_unknown_does_as_declared():
     assert [(one.file, one.blocks) for one in strict] == [("copyleft 2", True), ("silent 3", True)]
     lenient = judged(packages, PERMISSIVE, {"Copyleft": "linked dynamically"}, fails=False)
     assert [(one.file, one.blocks) for one in lenient] == [("silent 3", False)]
+
+
+def test_a_family_of_packages_is_accepted_by_a_wildcard() -> None:
+    found = [
+        Installed("nvidia_cublas", "13.1", "LicenseRef-NVIDIA"),
+        Installed("other", "1", "LicenseRef-Other"),
+    ]
+
+    findings = judged(found, ["MIT"], {"nvidia-*": "CUDA for torch"}, fails=True)
+
+    assert [finding.file for finding in findings] == ["other 1"]

@@ -12,8 +12,11 @@ import pytest
 from resources import processes
 
 Start = Callable[..., subprocess.Popen[bytes]]
-SLEEP = "import sys, time; print(flush=True); time.sleep(60)"
-STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
+WAIT = "import sys, time; print(flush=True); time.sleep(60)"
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WAIT}"
+# What the test process ignores or blocks, its children would too.
+_AS_USUAL = "signal.signal(signal.SIGTERM, signal.SIG_DFL); signal.pthread_sigmask(signal.SIG_SETMASK, [])"
+SLEEP = f"import signal; {_AS_USUAL}; {WAIT}"
 
 
 @pytest.fixture
