@@ -67,7 +67,7 @@ class Licences(Declaration):
         default="fail", description="What a package that does not say its licence does."
     )
     accepted: dict[str, str] = Field(
-        default={}, description="Packages that a person looked at, * as a wildcard: {'name': 'why it may be used'}."
+        default={}, description="Packages that a person looked at (with *): {'name': 'why it may be used'}."
     )
 
 
