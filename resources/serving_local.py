@@ -343,7 +343,11 @@ class LocalServing:
             raise ResourceError(f"{environment}: {model} version {version} is not launched; launch it first")
         if not self._servers.is_ready(server):
             raise ResourceError(f"{server.name} is not ready and gets no traffic; launch it again")
-        self._proxy(state).await_healthy(server.name, server.port)
+        proxy = self._proxy(state)
+        if server.name not in proxy.hosts():  # who launched it was killed before the proxy learned of it
+            proxy.publish_endpoints(state)
+            proxy.publish_clusters(state.backends)
+        proxy.await_healthy(server.name, server.port)
 
     def _put_in_force(self, before: State, after: State, environment: Environment) -> None:
         # Who stands in for a canary is in force before its first request, and for as long as its last.

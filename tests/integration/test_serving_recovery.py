@@ -168,6 +168,17 @@ def test_a_launch_that_was_killed_half_way_is_finished_by_the_next(
     assert answers(serving)
 
 
+def test_a_version_whose_launch_was_killed_before_the_proxy_learned_of_it_gets_its_traffic(
+    serving: LocalServing, release: Release
+) -> None:
+    serving.launch(replace(release, version=2, digest="b" * 64), [b"key"])
+    proxy, second = serving._proxy(serving._state()), serving._state().servers[1]
+    proxy.publish_clusters([serving._state().servers[0].backend])
+    proxy.forget(second.backend)
+    serving.route("production", "m", {2: 100})
+    assert answers(serving)
+
+
 # -- servers that do not come up -------------------------------------------------------------------------
 
 
