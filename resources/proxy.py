@@ -64,6 +64,11 @@ class Proxy:
                 ports = keeping.ports_of(server)
             self._write(f"{backend.canary}.eds.json", envoy.endpoints(backend.canary, *ports))
 
+    def publish_servers(self, state: State) -> None:
+        """Tell where the launched versions listen, and put them in force; raises ResourceError."""
+        self.publish_endpoints(state)
+        self.publish_clusters(state.backends)
+
     def publish_clusters(self, backends: Iterable[Backend]) -> None:
         """Put the launched versions in force; raises ResourceError and leaves what was."""
         self._publish("cds.json", envoy.clusters(str(self.folder), backends), "cluster_manager.cds")

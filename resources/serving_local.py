@@ -133,8 +133,7 @@ class LocalServing:
             self._await_proxy(proxy)
         except ResourceError:
             return False  # its port may have been taken meanwhile: start anew, on others
-        proxy.publish_endpoints(state)
-        proxy.publish_clusters(state.backends)
+        proxy.publish_servers(state)
         for environment in state.ports:
             self._publish_routes(state, environment)
         self._servers.await_settled(state.servers)
@@ -218,8 +217,7 @@ class LocalServing:
 
     def _introduce(self, state: State, server: Launched) -> None:
         proxy = self._proxy(state)
-        proxy.publish_endpoints(state)
-        proxy.publish_clusters(state.backends)
+        proxy.publish_servers(state)
         proxy.await_healthy(server.name, server.port)
         self._publish_routes(state, server.environment)
 
@@ -345,8 +343,7 @@ class LocalServing:
             raise ResourceError(f"{server.name} is not ready and gets no traffic; launch it again")
         proxy = self._proxy(state)
         if server.name not in proxy.hosts():  # who launched it was killed before the proxy learned of it
-            proxy.publish_endpoints(state)
-            proxy.publish_clusters(state.backends)
+            proxy.publish_servers(state)
         proxy.await_healthy(server.name, server.port)
 
     def _put_in_force(self, before: State, after: State, environment: Environment) -> None:

@@ -1,6 +1,5 @@
 """What every ledger keeps to, whatever database stands behind it."""
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -8,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from multiprocessing import get_context
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -17,6 +15,7 @@ from hypothesis import strategies as st
 
 from resources.ledger import SqlLedger, entry_hash
 from resources.protocols import Conflict, Entry, Ledger, ResourceError
+from tests.fakes.databases import database
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
@@ -24,22 +23,8 @@ TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'ledger.db'}"
-        return
-    server = os.environ.get("MLCICD_TEST_POSTGRES_URL")
-    if not server:
-        pytest.skip("PostgreSQL is tried where MLCICD_TEST_POSTGRES_URL names a server")
-    schema = f"ledger_{uuid4().hex}"
-    engine = sa.create_engine(server)
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
-    yield (
-        sa.make_url(server).update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(False)
-    )
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
-    engine.dispose()
+    with database(request.param, tmp_path / "ledger.db") as made:
+        yield made
 
 
 @pytest.fixture

@@ -1,20 +1,17 @@
 """What every store of requests keeps to, whatever stands behind it."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-import sqlalchemy as sa
 
 from resources.protocols import Request, Requests, ResourceError
 from resources.request import Launch, RequestChange
 from resources.requests_sql import SqlRequests
+from tests.fakes.databases import database
 from tests.fakes.requests import MemoryRequests
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -28,29 +25,9 @@ class Clock:
         return self.now
 
 
-@contextmanager
-def database(kind: str, folder: Path) -> Iterator[str]:
-    if kind == "sqlite":
-        yield f"sqlite:///{folder / 'new' / 'requests.db'}"
-        return
-    server = os.environ.get("MLCICD_TEST_POSTGRES_URL")
-    if not server:
-        pytest.skip("PostgreSQL is tried where MLCICD_TEST_POSTGRES_URL names a server")
-    schema = f"requests_{uuid4().hex}"
-    engine = sa.create_engine(server)
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
-    yield (
-        sa.make_url(server).update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(False)
-    )
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
-    engine.dispose()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    with database(request.param, tmp_path) as made:
+    with database(request.param, tmp_path / "new" / "requests.db") as made:
         yield made
 
 
@@ -64,7 +41,7 @@ def requests(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> It
     if request.param == "memory":
         yield MemoryRequests(clock)
         return
-    with database(request.param, tmp_path) as made:
+    with database(request.param, tmp_path / "new" / "requests.db") as made:
         yield SqlRequests(made, clock)
 
 

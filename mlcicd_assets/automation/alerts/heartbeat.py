@@ -58,10 +58,7 @@ def _dead(newest: DaemonPulse, now: datetime) -> Alert:
         title="Dagster's daemon does not run: nothing starts by itself, no rollout advances",
         subject="daemon:all",
         owner="",
-        evidence={
-            "last heartbeat": newest.last.isoformat(timespec="seconds"),
-            "silent for": _ago(now, newest.last),
-        },
+        evidence=_silence(newest, now),
         command="make dev",
     )
 
@@ -74,12 +71,13 @@ def _part(one: DaemonPulse, now: datetime) -> Alert:
         title=f"the part {one.name} of Dagster's daemon does not answer",
         subject=f"daemon:{one.name}",
         owner="",
-        evidence={
-            "last heartbeat": one.last.isoformat(timespec="seconds"),
-            "silent for": _ago(now, one.last),
-        },
+        evidence=_silence(one, now),
         command="make dev",
     )
+
+
+def _silence(one: DaemonPulse, now: datetime) -> dict[str, str | int | float | bool | None]:
+    return {"last heartbeat": one.last.isoformat(timespec="seconds"), "silent for": _ago(now, one.last)}
 
 
 def _sensor(pulse: Pulse, now: datetime, awake: datetime | None) -> Iterator[Alert]:

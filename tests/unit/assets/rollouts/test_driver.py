@@ -1,6 +1,7 @@
 """A rollout as it is driven: every pass, every refusal, and a kill at every moment."""
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -425,6 +426,17 @@ def drive(stage: Stage, observer: Callable[[str], None], traffic: dict[str, Any]
     raise AssertionError(f"it does not end: {stage.state}")
 
 
+def killing(fatal: int) -> Any:
+    """Dies at the moment of this number, counted from 0."""
+    seen = count()
+
+    def kill(moment: str) -> None:
+        if next(seen) == fatal:
+            raise Crash(moment)
+
+    return kill
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_kill_at_any_moment_comes_to_the_same_end(make: Make, name: str) -> None:
     begin, rollout, traffic = SCENARIOS[name]
@@ -437,14 +449,8 @@ def test_a_kill_at_any_moment_comes_to_the_same_end(make: Make, name: str) -> No
     for fatal in range(len(moments)):
         stage = make(**rollout, shadow={"bake": "60s"})
         begin(stage)
-        seen = iter(range(len(moments)))
-
-        def kill(moment: str, seen: Any = seen, fatal: int = fatal) -> None:
-            if next(seen, None) == fatal:
-                raise Crash(moment)
-
         with pytest.raises(Crash):
-            drive(stage, kill, traffic)
+            drive(stage, killing(fatal), traffic)
         assert stage.champion in (1, 2)
         drive(stage, lambda moment: None, traffic)
         assert end_of(stage) == end_of(undisturbed), moments[fatal]
@@ -462,14 +468,8 @@ def test_repair_after_a_kill_gives_the_traffic_back_as_it_should_be(make: Make, 
     for fatal in range(len(moments)):
         stage = make(**rollout, shadow={"bake": "60s"})
         begin(stage)
-        seen = iter(range(len(moments)))
-
-        def kill(moment: str, seen: Any = seen, fatal: int = fatal) -> None:
-            if next(seen, None) == fatal:
-                raise Crash(moment)
-
         with pytest.raises(Crash):
-            drive(stage, kill, traffic)
+            drive(stage, killing(fatal), traffic)
         # the machine is rebooted: routes and servers are gone
         stage.serving.shares.clear()
         stage.serving.copies.clear()
